@@ -1,0 +1,85 @@
+// swift-tools-version: 6.0
+import Foundation
+import PackageDescription
+
+// Every target of the package, in the order things depend on each other.
+// KEEL_PARTS=HostCore,CoreTests builds only the named targets and what they need:
+// a convenience on slow machines, never needed for a full build.
+
+let swift: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+
+/// A plugin exports one symbol and can never be unloaded or bound late.
+let pluginLinking: [LinkerSetting] = [
+    .unsafeFlags([
+        "-Xlinker", "--version-script=\(Context.packageDirectory)/Plugins/exports.map",
+        "-Xlinker", "-z", "-Xlinker", "nodelete",
+        "-Xlinker", "-z", "-Xlinker", "now",
+        "-Xlinker", "-z", "-Xlinker", "relro",
+        "-Xlinker", "-z", "-Xlinker", "defs",
+        "-Xlinker", "--gc-sections",
+    ])
+]
+
+let library: [Target] = [
+    .target(name: "PluginAPI", path: "Sources/PluginAPI", exclude: ["abi", "schemas"]),
+    .target(name: "CSystem", path: "Sources/CSystem"),
+    .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+    .target(name: "PluginKit", dependencies: ["PluginAPI", "CSystem"], path: "Sources/PluginKit", swiftSettings: swift),
+    .target(name: "Tape", dependencies: ["PluginAPI", "PluginKit"], path: "Sources/Tape", swiftSettings: swift),
+    .target(name: "HostCore", dependencies: ["PluginAPI", "PluginKit"], path: "Sources/Host/Core", swiftSettings: swift),
+    .target(name: "HostManifest", dependencies: ["PluginAPI", "PluginKit", "HostCore"], path: "Sources/Host/Manifest", swiftSettings: swift),
+    .target(name: "HostPlugins", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Sources/Host/Plugins", swiftSettings: swift),
+    .target(name: "HostLedger", dependencies: ["PluginKit", "HostCore", "CSQLite"], path: "Sources/Host/Ledger", swiftSettings: swift),
+    .target(
+        name: "HostRun",
+        dependencies: ["PluginAPI", "PluginKit", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger"],
+        path: "Sources/Host/Run", swiftSettings: swift),
+    .target(
+        name: "HostBacktest",
+        dependencies: ["PluginAPI", "PluginKit", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"],
+        path: "Sources/Host/Backtest", swiftSettings: swift),
+    .executableTarget(
+        name: "keel",
+        dependencies: [
+            "PluginAPI", "PluginKit", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest",
+        ],
+        path: "Sources/Host/Command", swiftSettings: swift),
+]
+
+/// name: the library lib<name>.so; sources in Plugins/<name>.
+func plugin(_ name: String, needs: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Plugins/\(name)",
+        exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Plugins/\(name)/README.md") ? ["README.md"] : [],
+        swiftSettings: swift, linkerSettings: pluginLinking)
+}
+
+let plugins: [Target] = [
+]
+
+let tests: [Target] = [
+    .testTarget(name: "PluginKitTests", dependencies: ["PluginKit", "PluginAPI"], path: "Tests/PluginKitTests", swiftSettings: swift),
+]
+
+var targets = library + plugins + tests
+if let parts = ProcessInfo.processInfo.environment["KEEL_PARTS"] {
+    var wanted = Set(parts.split(separator: ",").map(String.init))
+    var grown = true
+    while grown {
+        grown = false
+        for target in targets where wanted.contains(target.name) {
+            for dependency in target.dependencies {
+                if case .byNameItem(let name, _) = dependency, wanted.insert(name).inserted { grown = true }
+            }
+        }
+    }
+    targets = targets.filter { wanted.contains($0.name) }
+}
+let kept = Set(targets.map(\.name))
+
+let package = Package(
+    name: "keel",
+    products: plugins.filter { kept.contains($0.name) }.map { .library(name: $0.name, type: .dynamic, targets: [$0.name]) }
+        + (kept.contains("keel") ? [.executable(name: "keel", targets: ["keel"])] : []),
+    targets: targets
+)

@@ -1,0 +1,15 @@
+/* csystem.h - the few system calls Swift can't import: variadic functions and macros with casts. */
+#ifndef KEEL_CSYSTEM_H
+#define KEEL_CSYSTEM_H
+
+#include <stdint.h>
+
+/* prctl(PR_SET_PDEATHSIG, signal): this process gets `signal` when its parent thread ends. */
+int csystem_die_with_parent(int signal);
+/* prctl(PR_SET_NAME): names the calling thread, 15 bytes at most. */
+int csystem_name_thread(const char *name);
+/* fcntl(F_SETFL / F_SETFD) with one flag added or removed. */
+int csystem_set_nonblocking(int fd, int on);
+int csystem_set_close_on_exec(int fd, int on);
+
+#endif
