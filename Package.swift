@@ -69,17 +69,20 @@ func test(_ name: String, _ needs: Target.Dependency...) -> Target {
 
 let tests: [Target] = [
     .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
+    // Fuzzing: subjects, shared by the tests (short) and keel-fuzz (long). A subject's target is named here and its file lies in FuzzKit.
+    .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest"], path: "Tests/FuzzKit", swiftSettings: swift),
+    .executableTarget(name: "keel-fuzz", dependencies: ["PluginKit", "FuzzKit"], path: "Tests/Fuzz", swiftSettings: swift),
     test("PluginAPITests"),
     test("PluginKitTests"),
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
-    test("ManifestTests", "HostCore", "HostManifest"),
+    test("ManifestTests", "HostCore", "HostManifest", "FuzzKit"),
     test("PluginsTests", "CSystem", "HostPlugins"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),
     test("BacktestTests", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest"),
-    test("CommandTests", "keel"),
+    test("CommandTests", "keel", "HostManifest"),
 ]
 
 // A target without a source yet is left out, so that a checkout always builds.
