@@ -92,8 +92,8 @@ func fill(_ target: UnsafeMutablePointer<keel_error>?, with source: keel_error) 
     let raw = UnsafeMutableRawPointer(target)
     withUnsafeBytes(of: source) { bytes in
         let most = min(size, bytes.count)
-        guard most > 4 else { return }
-        raw.advanced(by: 4).copyMemory(from: bytes.baseAddress!.advanced(by: 4), byteCount: most - 4)
+        guard most > 4, let base = bytes.baseAddress else { return }
+        raw.advanced(by: 4).copyMemory(from: base.advanced(by: 4), byteCount: most - 4)
         // A cut message still needs its end.
         if let offset = MemoryLayout<keel_error>.offset(of: \.message), most > offset, most < bytes.count {
             raw.storeBytes(of: 0, toByteOffset: most - 1, as: UInt8.self)

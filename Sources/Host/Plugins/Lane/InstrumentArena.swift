@@ -22,7 +22,7 @@ struct InstrumentArena: ~Copyable {
         value.min_qty = record.minQty.raw
         value.max_qty = record.maxQty.raw
         value.multiplier = record.multiplier.raw
-        value.min_notional = record.minNotional.keel
+        value.min_notional = record.minNotional.c
         known[record.id] = value
         return value
     }
