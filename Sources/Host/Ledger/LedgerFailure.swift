@@ -81,3 +81,14 @@ public enum LedgerRefusal: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 }
+
+extension LedgerRefusal {
+    init(_ error: any Error, path: String) {
+        switch error {
+        case let refusal as LedgerRefusal: self = refusal
+        case SQLiteError.corrupt(_, _, let message): self = .damaged(path: path, findings: [message])
+        case let error as SQLiteError: self = .cannotOpen(path: path, why: error.description)
+        default: self = .cannotOpen(path: path, why: "\(error)")
+        }
+    }
+}

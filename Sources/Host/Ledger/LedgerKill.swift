@@ -3,15 +3,13 @@ import Synchronization
 
 /// Ends the process at a chosen durable write, for the tests that prove a kill loses nothing. Does nothing unless asked to.
 ///
-/// Durable writes of one process are counted from 1 over all files that share the object: ledger commits with a full sync,
-/// journal syncs, plugin store writes.
+/// Durable writes of one process are counted from 1 over all files that share the object: ledger commits, journal syncs,
+/// plugin store writes.
 public final class LedgerKill: Sendable {
     /// Where in the n-th durable write the process ends.
     public enum Moment: String, Sendable, CaseIterable {
         /// Nothing of it is on disk.
         case before
-        /// The journal is on disk, the ledger isn't yet. Only for barriers that write both.
-        case between
         /// All of it is on disk, nobody has been told.
         case after
     }
@@ -36,7 +34,7 @@ public final class LedgerKill: Sendable {
         self.act = act
     }
 
-    /// From "before:7", "between:7" or "after:7", the form of the variable KEEL_KILL_AT; nil if it is anything else.
+    /// From "before:7" or "after:7", the form of the variable KEEL_KILL_AT; nil if it is anything else.
     public convenience init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let moment = Moment(rawValue: String(parts[0])), let number = Int(parts[1]), number > 0 else { return nil }
