@@ -70,7 +70,7 @@ extension Database {
             guard let id = OrderID(text), let role = Words.role(try row.text(4)), let status = Words.status(try row.text(5)), let side = Words.side(try row.text(6))
             else { throw .badValue(path: path, column: "orders", found: "an order that can't be read: \(text)") }
             var order = OrderState(
-                id: id, pipeline: names.pipelineIndex(try row.text(1)), instrument: names.instrumentID(try row.text(2)), broker: names.portIndex(try row.text(3)),
+                restoring: id, pipeline: names.pipelineIndex(try row.text(1)), instrument: names.instrumentID(try row.text(2)), broker: names.portIndex(try row.text(3)),
                 role: role, status: status, side: side, features: try row.bits(7), quantity: try row.fixed(8), limit: try row.fixed(9),
                 trigger: try row.fixed(10), why: row.optionalText(11).flatMap { ExitReason(rawValue: $0) }, decision: try row.bits(12),
                 created: try row.integer(13), changed: try row.integer(15))
@@ -101,8 +101,8 @@ extension Database {
             }
             let time = try row.integer(11)
             return OrderState(
-                id: id, pipeline: names.pipelineIndex(try row.text(1)), instrument: names.instrumentID(try row.text(2)), broker: names.portIndex(try row.text(3)),
-                role: role, side: side, features: try row.bits(6), quantity: try row.fixed(7), limit: try row.fixed(8), trigger: try row.fixed(9), why: nil,
+                restoring: id, pipeline: names.pipelineIndex(try row.text(1)), instrument: names.instrumentID(try row.text(2)), broker: names.portIndex(try row.text(3)),
+                role: role, status: .intended, side: side, features: try row.bits(6), quantity: try row.fixed(7), limit: try row.fixed(8), trigger: try row.fixed(9), why: nil,
                 decision: try row.bits(10), created: time, changed: time)
         }
     }
