@@ -133,6 +133,28 @@ enum ClockText {
         return negative ? -value : value
     }
 
+    /// `1704067200.25` in seconds or any other unit as nanoseconds; nil: not that, or finer than a nanosecond.
+    static func decimal(_ base: UnsafePointer<UInt8>, _ count: Int, _ unit: TimeUnit) -> Int64? {
+        var at = 0
+        while at < count, base[at] != 46 { at += 1 }
+        guard at < count, let whole = wholeNumber(base, at), whole >= 0, let start = unit.nanoseconds(whole) else { return nil }
+        var fraction: Int64 = 0
+        var scale = unit.length
+        var index = at + 1
+        if index == count { return nil }
+        while index < count {
+            guard let d = digit(base[index]) else { return nil }
+            if scale % 10 != 0 {
+                if d != 0 { return nil }
+            } else {
+                scale /= 10
+                fraction += Int64(d) * scale
+            }
+            index += 1
+        }
+        return start.addingReportingOverflow(fraction).overflow ? nil : start + fraction
+    }
+
     /// `offset`: nanoseconds east of UTC of a text that names no zone.
     static func parse(_ base: UnsafePointer<UInt8>, _ count: Int, offset: Int64) -> Int64? {
         var at = 0
