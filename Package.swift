@@ -11,13 +11,15 @@ let swift: [SwiftSetting] = [.swiftLanguageMode(.v6)]
 /// A plugin exports one symbol and can never be unloaded or bound late.
 let pluginLinking: [LinkerSetting] = [
     .unsafeFlags([
+        "-use-ld=lld",
         "-Xlinker", "--version-script=\(Context.packageDirectory)/Plugins/exports.map",
         "-Xlinker", "-z", "-Xlinker", "nodelete",
         "-Xlinker", "-z", "-Xlinker", "now",
         "-Xlinker", "-z", "-Xlinker", "relro",
         "-Xlinker", "-z", "-Xlinker", "defs",
         "-Xlinker", "--gc-sections",
-    ])
+    ]),
+    .linkedLibrary("m"),  // Double's rounding, which optimised builds have inline
 ]
 
 let library: [Target] = [
@@ -70,13 +72,14 @@ func test(_ name: String, _ needs: Target.Dependency...) -> Target {
 let tests: [Target] = [
     .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
     test("PluginAPITests"),
-    test("PluginKitTests"),
+    .target(name: "PluginSupport", dependencies: ["PluginAPI", "PluginKit"], path: "Tests/PluginSupport", swiftSettings: swift),
+    test("PluginKitTests", "PluginSupport"),
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
     test("ManifestTests", "HostCore", "HostManifest"),
     test("PluginsTests", "CSystem", "HostPlugins"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
-    test("BundledTests", "Tape", "HostPlugins"),
+    test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),
     test("BacktestTests", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest"),
     test("CommandTests", "keel"),
