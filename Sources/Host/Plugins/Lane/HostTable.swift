@@ -22,10 +22,10 @@ enum HostTable {
         table.instrument = { host, id, out in instance(host)?.pluginInstrument(id, out) ?? KEEL_E_INVALID }
         return table
     }
+}
 
-    @inline(__always)
-    private static func instance(_ host: UnsafePointer<keel_host>?) -> InstanceHost? {
-        guard let context = host?.pointee.ctx else { return nil }
-        return Unmanaged<InstanceHost>.fromOpaque(context).takeUnretainedValue()
-    }
+@inline(__always)
+private func instance(_ host: UnsafePointer<keel_host>?) -> InstanceHost? {
+    guard let context = host?.pointee.ctx else { return nil }
+    return Unmanaged<InstanceHost>.fromOpaque(context).takeUnretainedValue()
 }

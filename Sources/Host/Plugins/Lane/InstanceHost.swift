@@ -31,6 +31,8 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
     public var skippedEvents: Int { skippedCount.load(ordering: .relaxed) }
 
     private let grantedSecrets: Set<String>
+    /// Timers set in `create` that came up before `start`: on_timer is legal only after it.
+    private var dueBeforeStart: [(id: UInt64, tag: UInt64)] = []
     private let currentPhase = Atomic<Phase>(.fresh)
     private let stopRequest = Atomic<UInt64>(0)
     private let misbehaviourCount = Atomic<Int>(0)
@@ -98,6 +100,9 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
         let status = start(instance, &error)
         currentPhase.store(status >= 0 ? .running : before, ordering: .releasing)
         if status < 0 { throw failure("start", status, error) }
+        let due = dueBeforeStart
+        dueBeforeStart = []
+        for timer in due { laneTimer(timer.id, tag: timer.tag) }
     }
 
     /// Asks the instance to stop. It has stopped when the DONE of `request` was emitted: `phase` is `.stopped` from then on.
@@ -126,6 +131,7 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
         lane.forget(self)
         if let destroy = tables.component.pointee.destroy { destroy(pointer) }
         instance = nil
+        dueBeforeStart = []
         lane.forget(self)
         currentPhase.store(.destroyed, ordering: .releasing)
     }
@@ -177,12 +183,22 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
 
     public func laneTimer(_ id: UInt64, tag: UInt64) {
         guard let instance, let onTimer = tables.component.pointee.on_timer else { return }
-        onTimer(instance, id, tag)
+        switch phase {
+        case .starting, .running, .stopping: onTimer(instance, id, tag)
+        case .created: dueBeforeStart.append((id, tag))
+        default: break
+        }
     }
 
     public func laneReady(_ fd: Int32, ready: UInt32) {
         guard let instance, let onFD = tables.component.pointee.on_fd else { return }
-        onFD(instance, fd, ready)
+        switch phase {
+        case .starting, .running, .stopping: onFD(instance, fd, ready)
+        default:
+            // Nobody may serve it now, and a ready descriptor would keep the lane spinning.
+            _ = lane.watch(fd, interest: 0, for: self)
+            report(.debug, "descriptor \(fd) became ready while \(phase); no longer watched")
+        }
     }
 
     public func laneWoken() {

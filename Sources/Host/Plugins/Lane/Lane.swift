@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 import PluginAPI
 import Synchronization
@@ -40,9 +41,9 @@ public final class Lane: InstanceLane, @unchecked Sendable {
     let beat = LaneBeat()
 
     private let epoll: Int32
-    private let signal: Int32
+    private let bell: Int32
     private let alarm: Int32
-    private static let signalMark = UInt64.max
+    private static let bellMark = UInt64.max
     private static let alarmMark = UInt64.max - 1
 
     // Touched on the lane's thread only.
@@ -58,20 +59,20 @@ public final class Lane: InstanceLane, @unchecked Sendable {
         self.limits = limits
         self.speed = max(1, speed)
         self.observer = observer
-        epoll = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
-        signal = eventfd(0, Int32(EFD_CLOEXEC.rawValue | EFD_NONBLOCK.rawValue))
-        alarm = timerfd_create(CLOCK_MONOTONIC, Int32(TFD_CLOEXEC.rawValue | TFD_NONBLOCK.rawValue))
-        guard epoll >= 0, signal >= 0, alarm >= 0 else { throw .noDescriptors(lane: name, errno: errno) }
-        for (fd, mark) in [(signal, Self.signalMark), (alarm, Self.alarmMark)] {
-            var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: mark))
-            guard epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0 else { throw .noDescriptors(lane: name, errno: errno) }
+        epoll = csystem_loop_create()
+        bell = csystem_bell_create()
+        alarm = csystem_alarm_create()
+        guard epoll >= 0, bell >= 0, alarm >= 0 else { throw .noDescriptors(lane: name, errno: errno) }
+        for (fd, mark) in [(bell, Self.bellMark), (alarm, Self.alarmMark)] {
+            let failure = csystem_loop_watch(epoll, fd, CSYSTEM_READABLE, mark)
+            guard failure == 0 else { throw .noDescriptors(lane: name, errno: failure) }
         }
         guard startThread(name: name, { [self] in run() }) else { throw .noThread(lane: name, errno: errno) }
         Watchdog.shared.add(self)
     }
 
     deinit {
-        for fd in [epoll, signal, alarm] where fd >= 0 { close(fd) }
+        for fd in [epoll, bell, alarm] where fd >= 0 { close(fd) }
     }
 
     // MARK: from any thread
@@ -98,11 +99,7 @@ public final class Lane: InstanceLane, @unchecked Sendable {
         _ what: StaticString, for client: (any LaneClient)? = nil, within limit: keel_span? = nil, _ work: @escaping @Sendable () -> T
     ) throws(LaneError) -> T {
         if isCurrent { return work() }
-        final class Answer: Sendable {
-            let value = Mutex<T?>(nil)
-            let gate = Gate()
-        }
-        let answer = Answer()
+        let answer = LaneAnswer<T>()
         let accepted = post(what, for: client) {
             let value = work()
             answer.value.withLock { $0 = value }
@@ -141,10 +138,7 @@ public final class Lane: InstanceLane, @unchecked Sendable {
         return accepted ? KEEL_OK : KEEL_E_STATE
     }
 
-    private func ring() {
-        var one: UInt64 = 1
-        _ = write(signal, &one, 8)
-    }
+    private func ring() { csystem_bell_ring(bell) }
 
     // MARK: on the lane
 
@@ -171,23 +165,17 @@ public final class Lane: InstanceLane, @unchecked Sendable {
         if let known = watches[fd], known.client !== client { return KEEL_E_INVALID }
         if interest == 0 {
             guard watches.removeValue(forKey: fd) != nil else { return KEEL_E_NOT_FOUND }
-            _ = epoll_ctl(epoll, EPOLL_CTL_DEL, fd, nil)
+            _ = csystem_loop_forget(epoll, fd)
             return KEEL_OK
         }
         if watches[fd] == nil, watches.values.count(where: { $0.client === client }) >= LaneBounds.watches { return KEEL_E_AGAIN }
         generation &+= 1
-        var event = epoll_event(
-            events: (interest & KEEL_READABLE != 0 ? EPOLLIN.rawValue | EPOLLRDHUP.rawValue : 0)
-                | (interest & KEEL_WRITABLE != 0 ? EPOLLOUT.rawValue : 0),
-            data: epoll_data_t(u64: UInt64(generation) << 32 | UInt64(UInt32(bitPattern: fd))))
-        // The descriptor may have been closed and opened again under the same number without a word to us.
-        var result = epoll_ctl(epoll, watches[fd] == nil ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event)
-        if result != 0, errno == ENOENT { result = epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) }
-        if result != 0, errno == EEXIST { result = epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) }
-        guard result == 0 else {
-            let unsupported = errno == EPERM
+        // The bits have the same values on both sides. A descriptor that was closed and opened again under the same number
+        // without a word to us is added anew.
+        let failure = csystem_loop_watch(epoll, fd, interest, UInt64(generation) << 32 | UInt64(UInt32(bitPattern: fd)))
+        guard failure == 0 else {
             watches[fd] = nil
-            return unsupported ? KEEL_E_UNSUPPORTED : KEEL_E_INVALID
+            return failure == EPERM ? KEEL_E_UNSUPPORTED : KEEL_E_INVALID
         }
         watches[fd] = Watch(client: client, generation: generation, interest: interest)
         return KEEL_OK
@@ -196,7 +184,7 @@ public final class Lane: InstanceLane, @unchecked Sendable {
     public func forget(_ client: any LaneClient) {
         timers.removeAll(of: client)
         for (fd, watch) in watches where watch.client === client {
-            _ = epoll_ctl(epoll, EPOLL_CTL_DEL, fd, nil)
+            _ = csystem_loop_forget(epoll, fd)
             watches[fd] = nil
         }
         inbox.withLock { inbox in
@@ -210,21 +198,17 @@ public final class Lane: InstanceLane, @unchecked Sendable {
 
     private func run() {
         thread.store(UInt(pthread_self()), ordering: .relaxed)
-        var events = [epoll_event](repeating: epoll_event(), count: 64)
+        var events = [csystem_ready](repeating: csystem_ready(), count: 64)
         while !stopping {
             arm()
-            let count = events.withUnsafeMutableBufferPointer { epoll_wait(epoll, $0.baseAddress, 64, -1) }
-            if count < 0 {
-                if errno == EINTR { continue }
-                break
-            }
+            let count = csystem_loop_wait(epoll, &events, 64, -1)
+            if count < 0 { break }
             var due = false
             for event in events.prefix(Int(count)) {
-                switch event.data.u64 {
-                case Self.signalMark: runPosts()
+                switch event.mark {
+                case Self.bellMark: runPosts()
                 case Self.alarmMark:
-                    var ignored: UInt64 = 0
-                    _ = read(alarm, &ignored, 8)
+                    csystem_bell_clear(alarm)
                     due = true
                 default: ready(event)
                 }
@@ -249,10 +233,7 @@ public final class Lane: InstanceLane, @unchecked Sendable {
         guard next != armed else { return }
         armed = next
         // Zero would disarm, and so mean never.
-        let at = next == 0 ? 0 : max(1, next)
-        var when = itimerspec()
-        when.it_value = timespec(tv_sec: Int(at / 1_000_000_000), tv_nsec: Int(at % 1_000_000_000))
-        timerfd_settime(alarm, Int32(TFD_TIMER_ABSTIME.rawValue), &when, nil)
+        csystem_alarm_set(alarm, next == 0 ? 0 : max(1, next))
     }
 
     private func runTimers() {
@@ -263,20 +244,15 @@ public final class Lane: InstanceLane, @unchecked Sendable {
         }
     }
 
-    private func ready(_ event: epoll_event) {
-        let fd = Int32(bitPattern: UInt32(truncatingIfNeeded: event.data.u64))
+    private func ready(_ event: csystem_ready) {
+        let fd = Int32(bitPattern: UInt32(truncatingIfNeeded: event.mark))
         // A call earlier in this round may have changed or removed it.
-        guard let watch = watches[fd], watch.generation == UInt32(truncatingIfNeeded: event.data.u64 >> 32) else { return }
-        var bits: UInt32 = 0
-        if event.events & EPOLLIN.rawValue != 0 { bits |= KEEL_READABLE }
-        if event.events & EPOLLOUT.rawValue != 0 { bits |= KEEL_WRITABLE }
-        if event.events & (EPOLLHUP.rawValue | EPOLLERR.rawValue | EPOLLRDHUP.rawValue) != 0 { bits |= KEEL_HANGUP }
-        measured("on_fd", watch.client.laneMark.number) { watch.client.laneReady(fd, ready: bits) }
+        guard let watch = watches[fd], watch.generation == UInt32(truncatingIfNeeded: event.mark >> 32) else { return }
+        measured("on_fd", watch.client.laneMark.number) { watch.client.laneReady(fd, ready: event.bits) }
     }
 
     private func runPosts() {
-        var ignored: UInt64 = 0
-        _ = read(signal, &ignored, 8)
+        csystem_bell_clear(bell)
         let (posts, woken) = inbox.withLock { inbox in
             defer {
                 inbox.posts.removeAll(keepingCapacity: true)
@@ -319,6 +295,11 @@ public final class Lane: InstanceLane, @unchecked Sendable {
         let call = LaneCall(lane: name, instance: nameOf(beat.client.load(ordering: .relaxed)), what: beat.label)
         observer?.laneHangs(call, since: now - began)
     }
+}
+
+private final class LaneAnswer<T: Sendable>: Sendable {
+    let value = Mutex<T?>(nil)
+    let gate = Gate()
 }
 
 public enum LaneError: Error, Hashable, Sendable, CustomStringConvertible {
