@@ -3,7 +3,6 @@
 #define KEEL_CSYSTEM_H
 
 #include <stdint.h>
-#include "futex.h"
 
 /* prctl(PR_SET_PDEATHSIG, signal): this process gets `signal` when its parent thread ends. */
 int csystem_die_with_parent(int signal);
