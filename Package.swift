@@ -11,13 +11,15 @@ let swift: [SwiftSetting] = [.swiftLanguageMode(.v6)]
 /// A plugin exports one symbol and can never be unloaded or bound late.
 let pluginLinking: [LinkerSetting] = [
     .unsafeFlags([
+        "-use-ld=lld",
         "-Xlinker", "--version-script=\(Context.packageDirectory)/Plugins/exports.map",
         "-Xlinker", "-z", "-Xlinker", "nodelete",
         "-Xlinker", "-z", "-Xlinker", "now",
         "-Xlinker", "-z", "-Xlinker", "relro",
         "-Xlinker", "-z", "-Xlinker", "defs",
         "-Xlinker", "--gc-sections",
-    ])
+    ]),
+    .linkedLibrary("m"),  // Double's rounding, which optimised builds have inline
 ]
 
 let library: [Target] = [

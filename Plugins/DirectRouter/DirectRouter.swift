@@ -142,8 +142,8 @@ private let onEvent: EventFunction = { instance, event in
 
 private let library = Library(
     Component(
-        DirectRouter.self, id: "keel.direct", name: "Direct router", vendor: "Keel", version: "1.0.0", license: "Apache-2.0",
-        url: "https://keel.dev", flags: [.inline, .deterministic]
+        DirectRouter.self, id: "keel.direct", name: "Direct router", vendor: "Keel", version: "1.0.0", license: "MIT",
+        flags: [.inline, .deterministic]
     )
     .router(onEvent: onEvent)
     .describe())

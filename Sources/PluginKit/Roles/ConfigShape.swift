@@ -36,6 +36,8 @@ public struct ConfigShape: Sendable {
             case fraction
             /// 0 or more: prices, quantities.
             case amount
+            /// Above 0: order quantities.
+            case positive
             /// 0 or more, up to 18 digits before the point: money.
             case money
             /// Either sign.
@@ -45,6 +47,9 @@ public struct ConfigShape: Sendable {
                 switch self {
                 case .fraction: #"^(0(\.[0-9]{1,8})?|1(\.0{1,8})?)$"#
                 case .amount: #"^[0-9]{1,10}(\.[0-9]{1,8})?$"#
+                case .positive:
+                    // Without lookahead, "not zero" and "at most eight decimals" take one case a leading zero.
+                    #"^([1-9][0-9]{0,9}(\.[0-9]{1,8})?|0\.([1-9][0-9]{0,7}|0[1-9][0-9]{0,6}|00[1-9][0-9]{0,5}|000[1-9][0-9]{0,4}|0000[1-9][0-9]{0,3}|00000[1-9][0-9]{0,2}|000000[1-9][0-9]?|0000000[1-9]))$"#
                 case .money: #"^[0-9]{1,18}(\.[0-9]{1,8})?$"#
                 case .signed: #"^-?[0-9]{1,10}(\.[0-9]{1,8})?$"#
                 }
@@ -53,6 +58,7 @@ public struct ConfigShape: Sendable {
                 switch self {
                 case .fraction: #"a decimal from 0 to 1 as text, such as "0.25""#
                 case .amount, .money: #"a decimal of 0 or more as text, such as "12.5""#
+                case .positive: #"a decimal above 0 as text, such as "0.5""#
                 case .signed: #"a decimal as text, such as "-0.5""#
                 }
             }
@@ -68,6 +74,11 @@ public struct ConfigShape: Sendable {
                     if parts[0].elementsEqual([zero]) { return true }
                     return parts[0].elementsEqual([UInt8(ascii: "1")]) && (parts.count == 1 || parts[1].allSatisfy { $0 == zero })
                 case .amount, .signed: return parts[0].count <= 10
+                case .positive:
+                    if parts[0].first == UInt8(ascii: "0") {
+                        return parts[0].count == 1 && parts.count == 2 && parts[1].contains { $0 != UInt8(ascii: "0") }
+                    }
+                    return parts[0].count <= 10
                 case .money: return parts[0].count <= 18
                 }
             }

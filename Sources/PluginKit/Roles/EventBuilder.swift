@@ -73,19 +73,25 @@ public struct EventBuilder: ~Copyable {
 
     /// Adds an array at the next multiple of eight. For elements that hold texts, add the texts first.
     public mutating func list<Element: BitwiseCopyable>(_ elements: [Element]) -> keel_list {
-        if elements.isEmpty { return keel_list(off: 0, count: 0) }
+        elements.withUnsafeBytes { list($0, count: elements.count) }
+    }
+
+    /// An array of one, without making an array.
+    public mutating func list<Element: BitwiseCopyable>(one element: Element) -> keel_list {
+        withUnsafeBytes(of: element) { list($0, count: 1) }
+    }
+
+    private mutating func list(_ bytes: UnsafeRawBufferPointer, count: Int) -> keel_list {
+        guard let source = bytes.baseAddress, count > 0 else { return keel_list(off: 0, count: 0) }
         let start = (used + 7) & ~7
-        let length = elements.count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
-        guard !length.overflow, length.partialValue <= Int(KEEL_EVENT_MAX), reserve(start + length.partialValue) else {
+        guard bytes.count <= Int(KEEL_EVENT_MAX), reserve(start + bytes.count) else {
             overflowed = true
             return keel_list(off: 0, count: 0)
         }
         (buffer + used).initializeMemory(as: UInt8.self, repeating: 0, count: start - used)
-        elements.withUnsafeBytes { bytes in
-            if let source = bytes.baseAddress { (buffer + start).copyMemory(from: source, byteCount: bytes.count) }
-        }
-        used = start + length.partialValue
-        return keel_list(off: UInt32(start), count: UInt32(elements.count))
+        (buffer + start).copyMemory(from: source, byteCount: bytes.count)
+        used = start + bytes.count
+        return keel_list(off: UInt32(start), count: UInt32(count))
     }
 
     /// Completes the event and hands it out for the length of the closure; nil if it didn't fit.
