@@ -4,13 +4,18 @@ import Glibc
 // ends when its standard input closes.
 
 guard CommandLine.arguments.count == 4, let steps = Int(CommandLine.arguments[2]) else {
-    fputs("usage: keel-rehearsal-venue SOCKET STEPS REPORT\n", stderr)
+    print("usage: keel-rehearsal-venue SOCKET STEPS REPORT")
     exit(2)
 }
 let socketPath = CommandLine.arguments[1], reportPath = CommandLine.arguments[3]
 signal(SIGPIPE, SIG_IGN)
 
 var venue = Venue(steps: steps)
+
+func say(_ line: String) {
+    let bytes = Array((line + "\n").utf8)
+    _ = bytes.withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
+}
 
 func report() {
     guard let file = fopen(reportPath + ".new", "w") else { return }
@@ -32,8 +37,7 @@ guard bound == 0, listen(listener, 4) == 0 else {
     exit(1)
 }
 report()
-print("ready")
-fflush(stdout)
+say("ready")
 
 var client: Int32 = -1
 var unread = ""
