@@ -17,7 +17,7 @@ func say(_ line: String) {
     _ = bytes.withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
 }
 
-func report() {
+@MainActor func report() {
     guard let file = fopen(reportPath + ".new", "w") else { return }
     fputs(venue.summary, file)
     fclose(file)
@@ -42,7 +42,7 @@ say("ready")
 var client: Int32 = -1
 var unread = ""
 
-func send(_ lines: [String]) {
+@MainActor func send(_ lines: [String]) {
     guard client >= 0, !lines.isEmpty else { return }
     let bytes = Array((lines.joined(separator: "\n") + "\n").utf8)
     _ = bytes.withUnsafeBytes { write(client, $0.baseAddress, $0.count) }
