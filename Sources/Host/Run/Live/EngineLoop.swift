@@ -40,6 +40,8 @@ public final class EngineLoop {
     /// Time of the last input.
     public private(set) var time: Int64
 
+    /// The host's own work, by the time it is due on the host's clock.
+    private var chores: [(due: Int64, work: () -> Void)] = []
     private let scratch: UnsafeMutableRawPointer
     private var turns: UInt32 = 0
     private var ended = false
@@ -56,21 +58,38 @@ public final class EngineLoop {
 
     deinit { scratch.deallocate() }
 
+    /// Set in the numbers of requests the host itself makes (subscribe, stop), so that they never meet the engine's.
+    static let ownRequest: UInt64 = 1 << 63
+
+    /// Runs `work` on this thread once the host's clock shows `due`.
+    public func at(_ due: Int64, _ work: @escaping () -> Void) {
+        let place = chores.firstIndex { $0.due > due } ?? chores.endIndex
+        chores.insert((due, work), at: place)
+    }
+
     /// Ends `run` after the input in hand.
     public func end() { ended = true }
 
-    /// Until `end` is called. `limit`: no later than this on the host's clock; `patience`: nor longer than this in real time.
-    public func run(until limit: Int64 = .max, patience: Int64? = nil) {
+    /// Until `end` is called, or the host's clock shows `limit`, or nothing can ever happen again.
+    public func run(until limit: Int64 = .max) {
         ended = false
-        let start = patience == nil ? 0 : HostClock.monotonic()
-        while !ended {
-            if !turn(until: limit) { return }
-            if let patience, HostClock.monotonic() - start >= patience { return }
+        while !ended, turn(until: limit, patience: nil) {}
+    }
+
+    /// Until `condition` holds, `end` is called or `patience` (real nanoseconds) is at its end. True: the condition holds.
+    public func run(patience: Int64, until condition: () -> Bool) -> Bool {
+        ended = false
+        let end = HostClock.monotonic() + patience
+        while !condition() {
+            let left = end - HostClock.monotonic()
+            guard !ended, left > 0 else { return condition() }
+            _ = turn(until: .max, patience: left)
         }
+        return true
     }
 
     /// Everything that waits is processed, once; false: `limit` is reached.
-    private func turn(until limit: Int64) -> Bool {
+    private func turn(until limit: Int64, patience: Int64?) -> Bool {
         drainLocal()
         var count = 0
         while count < 512, let (source, event) = sink.inbox.front() {
@@ -94,7 +113,7 @@ public final class EngineLoop {
         if turns & 0xFFF == 0 { housekeeping() }
         if count > 0 { fireDue(at: currentTime()); return true }
         if fireDue(at: currentTime()) { return true }
-        return idle(until: limit)
+        return idle(until: limit, patience: patience)
     }
 
     private func currentTime() -> Int64 {
@@ -103,7 +122,7 @@ public final class EngineLoop {
     }
 
     /// Nothing is due: moves a simulated clock, or sleeps. False: `limit` is reached.
-    private func idle(until limit: Int64) -> Bool {
+    private func idle(until limit: Int64, patience: Int64?) -> Bool {
         let clock = sink.clock
         if clock.now() >= limit { return false }
         let next = min(nextDue ?? .max, limit)
@@ -115,24 +134,27 @@ public final class EngineLoop {
             return true
         }
         housekeeping()
-        let sleep: Int64? = waitsForAnswer ? 100_000_000 : next == .max ? nil : clock.wait(until: next)
+        var sleep: Int64? = waitsForAnswer ? 100_000_000 : next == .max ? nil : clock.wait(until: next)
+        if let patience { sleep = min(sleep ?? patience, patience) }
         sink.inbox.bell.wait(nanoseconds: sleep.map { max($0, 1_000) }) { [self] in sink.inbox.isEmpty && requests.isEmpty && !sink.inline.hasWakes }
         return true
     }
 
     private var nextDue: Int64? {
-        switch (sink.inline.nextDeadline(), engine.nextTimer) {
-        case (nil, let other): other
-        case (let one, nil): one
-        case (let one?, let other?): min(one, other)
-        }
+        var next = sink.inline.nextDeadline()
+        if let timer = engine.nextTimer { next = min(next ?? timer, timer) }
+        if let chore = chores.first { next = min(next ?? chore.due, chore.due) }
+        return next
     }
 
     /// The first timer that is due, of the engine or of an inline instance; false: none.
     @discardableResult
     private func fireDue(at now: Int64) -> Bool {
         guard let due = nextDue, due <= now else { return false }
-        if let plugin = sink.inline.nextDeadline(), plugin <= due {
+        if let chore = chores.first, chore.due <= due {
+            chores.removeFirst().work()
+            drainLocal()
+        } else if let plugin = sink.inline.nextDeadline(), plugin <= due {
             sink.inline.advance(to: plugin)
             drainLocal()
         } else {
@@ -181,13 +203,17 @@ public final class EngineLoop {
         event.pointee.at_host = now
         // What a timer emits that was due before this event is queued behind it: it was emitted later.
         if now > sink.inline.now { sink.inline.advance(to: now) }
+        let kind = event.pointee.kind
+        if kind < 10 {
+            notice(event, kind, source)
+            // The host's own requests are no business of the engine.
+            if event.pointee.request & EngineLoop.ownRequest != 0 { return }
+        }
         events &+= 1
         outlet.now = now
         journal?.append(
             .event, port: UInt16(truncatingIfNeeded: source), time: now,
             UnsafeRawBufferPointer(start: event, count: Int(event.pointee.size)))
-        let kind = event.pointee.kind
-        if kind < 10 { notice(event, kind, source) }
         engine.accept(event, from: Int(source))
     }
 
