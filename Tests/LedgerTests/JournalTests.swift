@@ -169,9 +169,9 @@ import Testing
             try folder.write(bytes, "flip")
             do {
                 let found = try JournalTests.read(folder.file("flip"))
-                #expect(found.records.count < expected.count, "bit \(bit) went unnoticed")
-                #expect(found.records == Array(expected.prefix(found.records.count)), "bit \(bit)")
-                #expect(bit / 8 >= lastBlock, "bit \(bit) in the middle was taken for a torn end")
+                if found.records.count >= expected.count { Issue.record("bit \(bit) went unnoticed") }
+                if found.records != Array(expected.prefix(found.records.count)) { Issue.record("bit \(bit) made another record") }
+                if bit / 8 < lastBlock { Issue.record("bit \(bit) in the middle was taken for a torn end") }
                 torn += 1
             } catch is JournalError {
                 damaged += 1

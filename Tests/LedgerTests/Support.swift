@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import PluginKit
+import HostCore
 import Testing
 
 @testable import HostLedger

@@ -47,7 +47,7 @@ extension Database {
         let orders = try orderStates(names, changedSince: since) + intents
         let state = EngineState(rows: stored, orders: orders, fills: try fillKeys(since: since))
         return Restored(
-            state: state, disagreements: try disagreements(stored), lastRun: last?.run, endedAsPlanned: last?.ended != nil,
+            state: state, disagreements: try disagreements(stored, since: since), lastRun: last?.run, endedAsPlanned: last?.ended != nil,
             intentsOnly: intents.map(\.id))
     }
 
@@ -123,20 +123,23 @@ extension Database {
     }
 
     /// Rows are written together with the state; if they differ, something is wrong that no one should trade on.
-    func disagreements(_ stored: [StateRow]) throws(SQLiteError) -> [String] {
+    /// `since`: settled orders that haven't changed since were looked at by earlier starts.
+    func disagreements(_ stored: [StateRow], since: Int64) throws(SQLiteError) -> [String] {
         var found = try rows(
             """
             SELECT orders.order_id, orders.filled, coalesce(sum(fills.quantity), 0) AS sum FROM orders LEFT JOIN fills USING (order_id)
+            WHERE orders.settled = 0 OR orders.changed >= ?
             GROUP BY orders.order_id HAVING sum <> orders.filled
-            """
+            """, [.integer(since)]
         ) { row throws(SQLiteError) in
             "order \(try row.text(0)) counts \(try row.fixed(1)) as filled, its fills add up to \(try row.fixed(2))"
         }
         found += try rows(
             """
             SELECT orders.order_id FROM orders LEFT JOIN intents USING (order_id)
-            WHERE intents.order_id IS NULL OR intents.side <> orders.side OR intents.symbol <> orders.symbol
-            """
+            WHERE (orders.settled = 0 OR orders.changed >= ?)
+                AND (intents.order_id IS NULL OR intents.side <> orders.side OR intents.symbol <> orders.symbol)
+            """, [.integer(since)]
         ) { row throws(SQLiteError) in "order \(try row.text(0)) has no intent like it" }
         for case .book(let book) in stored {
             let row = try rows("SELECT quantity, entry FROM positions WHERE pipeline = ? AND symbol = ?", [.text(book.pipeline), .text(book.symbol)]) {
