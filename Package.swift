@@ -49,9 +49,9 @@ let library: [Target] = [
 ]
 
 /// name: the library lib<name>.so; sources in Plugins/<name>.
-func plugin(_ name: String, needs: [Target.Dependency] = []) -> Target {
+func plugin(_ name: String, needs: [Target.Dependency] = [], path: String? = nil) -> Target {
     .target(
-        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Plugins/\(name)",
+        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: path ?? "Plugins/\(name)",
         exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Plugins/\(name)/README.md") ? ["README.md"] : [],
         swiftSettings: swift, linkerSettings: pluginLinking)
 }
@@ -64,6 +64,9 @@ let plugins: [Target] = [
     plugin("Rules"),
 ]
 
+/// Built for the tests only, never installed: the venue that lives on while hosts are killed, and its plugin.
+let testPlugins: [Target] = [plugin("Rehearsal", path: "Tests/Kill/Plugin")]
+
 /// name: the folder Tests/<name>; what it tests, and so may see the inside of.
 func test(_ name: String, _ needs: Target.Dependency...) -> Target {
     .testTarget(name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)", swiftSettings: swift)
@@ -71,6 +74,7 @@ func test(_ name: String, _ needs: Target.Dependency...) -> Target {
 
 let tests: [Target] = [
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swift),
+    .executableTarget(name: "keel-rehearsal-venue", path: "Tests/Kill/Venue", swiftSettings: swift),
     .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
     test("PluginAPITests"),
     .target(name: "PluginSupport", dependencies: ["PluginAPI", "PluginKit"], path: "Tests/PluginSupport", swiftSettings: swift),
@@ -96,7 +100,7 @@ func hasSources(_ target: Target) -> Bool {
     return false
 }
 
-var targets = (library + plugins + tests).filter(hasSources)
+var targets = (library + plugins + testPlugins + tests).filter(hasSources)
 let present = Set(targets.map(\.name))
 for target in targets {
     target.dependencies.removeAll { if case .byNameItem(let name, _) = $0 { !present.contains(name) } else { false } }
@@ -118,7 +122,7 @@ let kept = Set(targets.map(\.name))
 
 let package = Package(
     name: "keel",
-    products: plugins.filter { kept.contains($0.name) }.map { .library(name: $0.name, type: .dynamic, targets: [$0.name]) }
+    products: (plugins + testPlugins).filter { kept.contains($0.name) }.map { .library(name: $0.name, type: .dynamic, targets: [$0.name]) }
         + (kept.contains("keel") ? [.executable(name: "keel", targets: ["keel"])] : []),
     targets: targets
 )

@@ -1,4 +1,6 @@
 import HostCore
+import struct HostCore.OrderState
+import struct HostCore.OrderID
 import PluginKit
 
 /// What a restart finds.

@@ -1,4 +1,5 @@
 import HostCore
+import struct HostCore.OrderID
 import PluginAPI
 import PluginKit
 
