@@ -47,9 +47,9 @@ let library: [Target] = [
 ]
 
 /// name: the library lib<name>.so; sources in Plugins/<name>.
-func plugin(_ name: String, needs: [Target.Dependency] = []) -> Target {
+func plugin(_ name: String, at folder: String? = nil, needs: [Target.Dependency] = []) -> Target {
     .target(
-        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Plugins/\(name)",
+        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Plugins/\(folder ?? name)",
         exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Plugins/\(name)/README.md") ? ["README.md"] : [],
         swiftSettings: swift, linkerSettings: pluginLinking)
 }
@@ -60,6 +60,9 @@ let plugins: [Target] = [
     plugin("EMACross"),
     plugin("ZScore"),
     plugin("Rules"),
+    // The decider itself is a plain target, so that tests can see inside; the plugin is its entry.
+    .target(name: "ClaudeDecider", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Plugins/Claude/Decider", swiftSettings: swift),
+    plugin("Claude", at: "Claude/Entry", needs: ["ClaudeDecider"]),
 ]
 
 /// name: the folder Tests/<name>; what it tests, and so may see the inside of.
@@ -76,6 +79,7 @@ let tests: [Target] = [
     test("ManifestTests", "HostCore", "HostManifest"),
     test("PluginsTests", "CSystem", "HostPlugins"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
+    test("ClaudeTests", "ClaudeDecider"),
     test("BundledTests", "Tape", "HostPlugins"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),
     test("BacktestTests", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest"),
@@ -114,7 +118,7 @@ let kept = Set(targets.map(\.name))
 
 let package = Package(
     name: "keel",
-    products: plugins.filter { kept.contains($0.name) }.map { .library(name: $0.name, type: .dynamic, targets: [$0.name]) }
+    products: plugins.filter { kept.contains($0.name) && $0.name != "ClaudeDecider" }.map { .library(name: $0.name, type: .dynamic, targets: [$0.name]) }
         + (kept.contains("keel") ? [.executable(name: "keel", targets: ["keel"])] : []),
     targets: targets
 )
