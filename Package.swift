@@ -46,6 +46,10 @@ let library: [Target] = [
         path: "Sources/Host/Command", swiftSettings: swift),
 ]
 
+let venues: [Target] = [
+    .executableTarget(name: "keel-venues", dependencies: ["PluginKit"], path: "Sources/VenueSim", swiftSettings: swift)
+]
+
 /// name: the library lib<name>.so; sources in Plugins/<name>.
 func plugin(_ name: String, at folder: String? = nil, needs: [Target.Dependency] = []) -> Target {
     .target(
@@ -96,7 +100,7 @@ func hasSources(_ target: Target) -> Bool {
     return false
 }
 
-var targets = (library + plugins + tests).filter(hasSources)
+var targets = (library + venues + plugins + tests).filter(hasSources)
 let present = Set(targets.map(\.name))
 for target in targets {
     target.dependencies.removeAll { if case .byNameItem(let name, _) = $0 { !present.contains(name) } else { false } }
@@ -119,6 +123,6 @@ let kept = Set(targets.map(\.name))
 let package = Package(
     name: "keel",
     products: plugins.filter { kept.contains($0.name) && $0.name != "ClaudeDecider" }.map { .library(name: $0.name, type: .dynamic, targets: [$0.name]) }
-        + (kept.contains("keel") ? [.executable(name: "keel", targets: ["keel"])] : []),
+        + ["keel", "keel-venues"].filter(kept.contains).map { .executable(name: $0, targets: [$0]) },
     targets: targets
 )
