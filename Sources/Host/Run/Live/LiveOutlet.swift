@@ -78,7 +78,7 @@ public final class LiveOutlet: Outlet {
         return call(.submit, port, waits: request) { callees[port].submit(order, request: request, error: $0) }
     }
 
-    public func cancel(_ port: Int, _ order: HostCore.OrderID, request: UInt64) -> keel_status {
+    public func cancel(_ port: Int, _ order: OrderID, request: UInt64) -> keel_status {
         effect.begin()
         effect.put(order)
         effect.put(request)
@@ -86,7 +86,7 @@ public final class LiveOutlet: Outlet {
         return call(.cancel, port, waits: request) { callees[port].cancel(order, request: request, error: $0) }
     }
 
-    public func replace(_ port: Int, _ order: HostCore.OrderID, with: ApprovedOrder, request: UInt64) -> keel_status {
+    public func replace(_ port: Int, _ order: OrderID, with: ApprovedOrder, request: UInt64) -> keel_status {
         effect.begin()
         effect.put(order)
         effect.put(with.order)
