@@ -18,7 +18,7 @@ public final class LiveOutlet: Outlet {
     public let recording: Recording = .everything
 
     /// How each port is called: directly, or through its lane.
-    let callees: [Callee]
+    var callees: [Callee]
     let journal: JournalWriter?
     let keeper: (any RecordKeeper)?
     /// Time of the input the engine works on: effects carry it into the journal.
@@ -28,8 +28,10 @@ public final class LiveOutlet: Outlet {
     var onRecord: (LedgerRecord) -> Void = { _ in }
     /// A broken instance takes no calls: they fail as certainly not sent.
     var isBroken: [Bool]
-    /// Questions to instances outside the engine's thread that are not answered yet: a simulated clock stands still for them.
-    private(set) var outstanding: [UInt64: Int] = [:]
+    /// Requests that are not answered yet, by port.
+    private var outstanding: [UInt64: Int] = [:]
+    /// How many of them went to other threads: a simulated clock stands still for those.
+    private(set) var awaited = 0
 
     private var effect = EffectBytes()
     private var error = keel_error()
@@ -140,17 +142,19 @@ public final class LiveOutlet: Outlet {
         }
         // A decider that says KEEL_ASK where a plain OK is due still took the question.
         if status > 0 { status = KEEL_OK }
-        if status == KEEL_OK, let request, !callees[port].isInline { outstanding[request] = port }
+        if status == KEEL_OK, let request, outstanding.updateValue(port, forKey: request) == nil, !callees[port].isInline { awaited += 1 }
         answer(kind, port, status, message)
         return status
     }
 
     /// The last event of a request has come, or its instance is gone.
     func finished(request: UInt64) {
-        if !outstanding.isEmpty { outstanding[request] = nil }
+        guard !outstanding.isEmpty, let port = outstanding.removeValue(forKey: request) else { return }
+        if !callees[port].isInline { awaited -= 1 }
     }
 
-    func finishedAll(of port: Int) { outstanding = outstanding.filter { $0.value != port } }
+    /// What an instance has been asked and not answered, in the order of asking.
+    func requests(of port: Int) -> [UInt64] { outstanding.filter { $0.value == port }.keys.sorted() }
 
     private static func text(of error: keel_error) -> String {
         withUnsafeBytes(of: error.message) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
