@@ -68,6 +68,7 @@ func test(_ name: String, _ needs: Target.Dependency...) -> Target {
 }
 
 let tests: [Target] = [
+    .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
     test("PluginAPITests"),
     test("PluginKitTests"),
     test("TapeTests", "Tape"),
