@@ -54,7 +54,9 @@ import Testing
         #expect(refusals(false, nil, .paper) == 0)
         #expect(refusals(false, "true", .paper) == 0)
         #expect(refusals(false, "true", .live) == 1)
-        #expect(refusals(false, nil, .unknown) == 1)
+        #expect(refusals(false, nil, .unknown) == 0)
+        #expect(refusals(true, "true", .unknown) == 1)
+        #expect(LiveSwitches(manifestIsLive: false, variable: nil, brokers: [("b", .unknown)]).doubts.count == 1)
         #expect(LiveSwitches(manifestIsLive: true, variable: "true", brokers: [("b", .live)]).areAllOn)
         #expect(!LiveSwitches(manifestIsLive: false, variable: "true", brokers: [("b", .paper)]).areAllOn)
     }

@@ -10,6 +10,7 @@ public struct RunFolder: Equatable, Sendable {
 
     public var ledger: String { path + "/ledger.db" }
     public var journals: String { path + "/journal" }
+    public func journal(run: UInt32) -> String { journals + "/\(run).journal" }
     public var cache: String { path + "/cache" }
     public var tapes: String { path + "/tapes" }
     public var socketName: String { "control.sock" }

@@ -41,6 +41,7 @@ public protocol PluginWorker: AnyObject {
 public struct Composition {
     public var manifest: Manifest
     public var manifestPath: String
+    public var manifestText: String
     /// Of the manifest's bytes.
     public var manifestHash: String
     /// Folder of the state, absolute or relative to where the host was started.
@@ -50,11 +51,12 @@ public struct Composition {
     public var secrets: @Sendable (String) -> Result<[UInt8], HostStatus>
 
     public init(
-        manifest: Manifest, manifestPath: String, manifestHash: String, statePath: String, plugins: [LoadedPlugin],
+        manifest: Manifest, manifestPath: String, manifestText: String, manifestHash: String, statePath: String, plugins: [LoadedPlugin],
         secrets: @escaping @Sendable (String) -> Result<[UInt8], HostStatus> = { _ in .failure(HostStatus(KEEL_E_NOT_FOUND)) }
     ) {
         self.manifest = manifest
         self.manifestPath = manifestPath
+        self.manifestText = manifestText
         self.manifestHash = manifestHash
         self.statePath = statePath
         self.plugins = plugins

@@ -76,6 +76,14 @@ public final class LiveHost {
     /// Of the restart that made this program; nil: it was started fresh.
     public internal(set) var restartReport: RestartReport?
     var lastProgress: Int64 = 0
+    var ended: Set<Source> = []
+    var isRestarting = false
+    var restartCaller: ControlConnection?
+    var gateClosedMonotonic: Int64 = 0
+    var gateClosedAt: Int64 = 0
+    var saved: [String: UInt32] = [:]
+    /// The engine's state at an orderly end.
+    var finalState: EngineState?
     /// Shown on a terminal now and then.
     public var onProgress: ((LiveHost) -> Void)?
 
@@ -181,6 +189,7 @@ public final class LiveHost {
             brokers: instances.filter { brokers.contains($0.name) }.map { instance in
                 (instance.name, BrokerEnvironment(described: try? instance.description?["environment"].text))
             })
+        for doubt in switches.doubts { warn(doubt) }
         let refusals = switches.refusals()
         if !refusals.isEmpty { throw .unsafe(refusals.joined(separator: "\n")) }
     }
@@ -219,7 +228,9 @@ public final class LiveHost {
         } catch {
             throw .journal("\(error)")
         }
-        let origin = RunOrigin(plan: plan, restored: restored.state, follows: restored.lastRun)
+        let origin = RunOrigin(
+            run: run, follows: restored.lastRun, manifest: composition.manifestText, ports: ports, checksSkew: plan.checksSkew,
+            restored: restored.state)
         guard let bytes = try? StateCoding.bytes(origin) else { throw .journal("the run's origin cannot be written as JSON") }
         bytes.withUnsafeBytes { _ = journal.append(.origin, port: 0, time: now, $0) }
 
@@ -260,7 +271,7 @@ public final class LiveHost {
             switch input {
             case .request(let request, let connection): requests.post(.control(request, connection))
             case .signal(let number): requests.post(.signal(number))
-            case .glance: requests.post(.perform {})
+            case .glance: requests.post(.glance)
             }
         }
         var problems: [String] = []
@@ -321,6 +332,20 @@ public final class LiveHost {
             }
             return
         }
+    }
+
+    func note(_ record: LedgerRecord, plan: EnginePlan) { summary.note(record, plan: plan) }
+
+    func complete(events: UInt64, passes: UInt64, simulated: Double, seconds: Double) {
+        summary.events = events
+        summary.gatePasses = passes
+        summary.simulatedSeconds = simulated
+        summary.seconds = seconds
+    }
+
+    func count(_ alert: Alert) {
+        summary.alerts += 1
+        if alert.severity == .critical { summary.criticalAlerts += 1 }
     }
 
     func warn(_ text: String) {

@@ -9,13 +9,12 @@ import Synchronization
 public enum LoopRequest: Sendable {
     case control(ControlRequest, ControlConnection)
     case signal(Int32)
-    case killSwitch(Bool)
     /// An instance said it is broken, its worker died, or its lane hangs.
     case broken(Source, why: keel_status, text: String)
-    /// It may be called again.
-    case mended(Source)
-    /// Work that must run on the engine's thread.
-    case perform(@Sendable () -> Void)
+    /// Time to look at the kill switch.
+    case glance
+    /// A child has checked the manifest to restart with; not empty: what is wrong with it.
+    case checked(problems: [String], ControlConnection?, reason: String)
 }
 
 /// The engine's thread: takes inputs in one order, journals each before the engine sees it, keeps timers and the clock.
@@ -26,7 +25,7 @@ public final class EngineLoop {
     private let journal: JournalWriter?
 
     /// Requests of other threads, taken between two inputs.
-    public let requests = LoopRequests()
+    public let requests: LoopRequests
     /// Handles a request on the engine's thread.
     public var handle: (LoopRequest) -> Void = { _ in }
     /// Called before the thread sleeps and every few thousand inputs: the ledger writes what it holds, statistics are taken.
@@ -46,7 +45,8 @@ public final class EngineLoop {
     private var turns: UInt32 = 0
     private var ended = false
 
-    public init(engine: Engine, outlet: LiveOutlet, sink: EventSink, journal: JournalWriter?) {
+    public init(engine: Engine, outlet: LiveOutlet, sink: EventSink, journal: JournalWriter?, requests: LoopRequests = LoopRequests()) {
+        self.requests = requests
         self.engine = engine
         self.outlet = outlet
         self.sink = sink
@@ -117,7 +117,7 @@ public final class EngineLoop {
     }
 
     private func currentTime() -> Int64 {
-        if let paced = sink.clock.paced(), outlet.outstanding.isEmpty { sink.clock.advance(to: paced) }
+        if let paced = sink.clock.paced(), outlet.awaited == 0 { sink.clock.advance(to: paced) }
         return sink.clock.now()
     }
 
@@ -127,7 +127,7 @@ public final class EngineLoop {
         if clock.now() >= limit { return false }
         let next = min(nextDue ?? .max, limit)
         // Whoever is asked outside this thread answers in real time: simulated time stands still until then.
-        let waitsForAnswer = clock.isSimulated && !outlet.outstanding.isEmpty
+        let waitsForAnswer = clock.isSimulated && outlet.awaited > 0
         if clock.pace != .real, clock.wait(until: next) == 0, !waitsForAnswer {
             guard next != .max else { return false }
             clock.advance(to: next)
@@ -239,6 +239,8 @@ public final class LoopRequests: Sendable {
     private let waiting = Mutex<[LoopRequest]>([])
     private let any = Atomic<Bool>(false)
     private let ringer = Mutex<Doorbell?>(nil)
+
+    public init() {}
 
     var bell: Doorbell? {
         get { ringer.withLock { $0 } }

@@ -122,6 +122,16 @@ public final class HostedInstance {
         }
     }
 
+    /// Stops what still runs of it, and makes and starts it anew on the same thread.
+    func restart(config: String, deadline: Int64) throws(RunError) {
+        try onLane("restart") { host throws(CallError) in
+            if host.instance != nil { host.destroy() }
+            try host.create(config: config)
+            try host.start()
+        }
+        tables?.rebind(host)
+    }
+
     /// Credentials may have changed: a stop and a start make it read them again.
     func renew(deadline: Int64, request: UInt64) throws(RunError) {
         try onLane("renew") { host throws(CallError) in

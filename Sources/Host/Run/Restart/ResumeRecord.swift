@@ -35,6 +35,7 @@ public struct ResumeRecord: Codable, Equatable, Sendable {
     /// Who asked by `keel restart` and waits for the report; -1: a signal did.
     public var callerDescriptor: Int32
     public var manifestPath: String
+    public var warnings: [String] = []
 
     public func write(to folder: RunFolder) throws(RunError) {
         let encoder = JSONEncoder()

@@ -44,18 +44,28 @@ public struct LiveSwitches: Equatable, Sendable {
                 let found = variable.map { "it is \"\($0)\"" } ?? "it is not set"
                 refusals.append("\"mode\" is \"live\", but LIVE_TRADING is not \"true\" in the environment (\(found)): set it, or use \"mode\": \"paper\"")
             }
-            if !brokers.contains(where: { $0.environment == .live }) {
-                refusals.append("\"mode\" is \"live\", but no broker says its endpoints are live: point one at them, or use \"mode\": \"paper\"")
+            for broker in brokers {
+                switch broker.environment {
+                case .live: break
+                case .paper:
+                    refusals.append("\"mode\" is \"live\", but the endpoints of the broker \"\(broker.name)\" are not live ones: point it at them, or use \"mode\": \"paper\"")
+                case .unknown:
+                    refusals.append("\"mode\" is \"live\", but the broker \"\(broker.name)\" doesn't say whether its endpoints are live (keel.describe/1, \"environment\"): ask its author")
+                }
             }
         } else {
             for broker in brokers where broker.environment == .live {
-                refusals.append("plugin \"\(broker.name)\": its endpoints are live, but \"mode\" is \"paper\": use its test endpoints, or \"mode\": \"live\" with LIVE_TRADING=true")
+                refusals.append("the endpoints of the broker \"\(broker.name)\" are live, but \"mode\" is not: use its test endpoints, or \"mode\": \"live\" with LIVE_TRADING=true")
             }
         }
-        for broker in brokers where broker.environment == .unknown {
-            refusals.append("plugin \"\(broker.name)\": it doesn't say whether its endpoints are live (keel.describe/1, \"environment\"): a broker that moves money must")
-        }
         return refusals
+    }
+
+    /// Brokers that may or may not move money, where that isn't refused.
+    public var doubts: [String] {
+        brokers.filter { $0.environment == .unknown && !manifestIsLive }.map {
+            "the broker \"\($0.name)\" doesn't say whether its endpoints are live (keel.describe/1, \"environment\"): make sure they are not"
+        }
     }
 
     /// Real orders may go out.
