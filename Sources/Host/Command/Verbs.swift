@@ -6,6 +6,11 @@ extension Verb {
         .pluginEnable,
         .pluginDisable,
         .pluginPin,
+        .orders,
+        .positions,
+        .decisions,
+        .logs,
+        .explain,
         .schema,
     ]
 }
