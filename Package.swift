@@ -64,18 +64,22 @@ let plugins: [Target] = [
 
 /// name: the folder Tests/<name>; what it tests, and so may see the inside of.
 func test(_ name: String, _ needs: Target.Dependency...) -> Target {
-    .testTarget(name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)", swiftSettings: swift)
+    .testTarget(
+        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)",
+        exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/\(name)/Fixtures") ? ["Fixtures"] : [],
+        swiftSettings: swift)
 }
 
 let tests: [Target] = [
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swift),
+    .executableTarget(name: "worker-probe", dependencies: ["HostPlugins"], path: "Tests/WorkerProbe", swiftSettings: swift),
     .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
     test("PluginAPITests"),
     test("PluginKitTests"),
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
     test("ManifestTests", "HostCore", "HostManifest"),
-    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport"),
+    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "worker-probe"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),
