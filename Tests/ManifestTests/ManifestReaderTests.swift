@@ -271,6 +271,7 @@ import Testing
         #expect(kinds(live, .live, "TRUE") == [.liveSwitchMissing(found: "TRUE")])
         #expect(kinds(live, .paper, "true") == [.notLive(broker: "sim")])
         #expect(kinds(live, .unknown, "true") == [.environmentUnknown(broker: "sim")])
+        #expect(kinds(live, .notAsked, "true") == [])
         #expect(kinds(goodManifest, .live, "true") == [.liveInPaper(broker: "sim")])
         #expect(kinds(goodManifest, .live, nil) == [.liveInPaper(broker: "sim")])
         #expect(kinds(goodManifest, .paper, "true") == [])
@@ -285,6 +286,24 @@ import Testing
         #expect(check(twice, catalogue: catalogue).errors.map(\.kind) == [.needsProcess("keel.sim"), .needsProcess("keel.sim"), .singleTwice(component: "keel.sim", first: "sim")])
         let apart = goodManifest.changing(#""component": "keel.sim","#, #""component": "keel.sim", "isolation": "process","#)
         #expect(check(apart, catalogue: catalogue).text == "")
+    }
+
+    @Test func oneComponentOneLibrary() {
+        var catalogue = TestCatalogue()
+        catalogue.libraries["Other"] = TestCatalogue.library(
+            TestCatalogue.component("keel.rules", [.decider]), TestCatalogue.component("keel.other", [.decider]), hash: "c")
+        let marked = goodManifest.changing(#""component": "keel.emacross", "file": "EMACross""#, #""component": "keel.other", "file": ▸"Other""#)
+        #expect(
+            reportOfMarked(marked, catalogue: catalogue)
+                == "▸: error: $.plugins.cross.file: the component keel.rules is in two libraries: /plugins/x.so and /plugins/x.so\n    hint: an id belongs to one library: remove one of them")
+    }
+
+    @Test func theStateFolderIsKnownWhateverElseIsWrong() {
+        func folder(_ text: String) -> String { ManifestFile(name: "plugins.json", folder: "/m", bytes: Array(text.utf8)).stateFolder }
+        #expect(folder(goodManifest) == "/m/state")
+        #expect(folder(goodManifest.changing("\"version\": 1", "\"version\": 9, \"state\": \"/var/keel\"")) == "/var/keel")
+        #expect(folder("{ \"state\": \"a\", \"state\": \"b\" }") == "/m/a")
+        #expect(folder("nonsense") == "/m/state")
     }
 
     @Test func thePluginsOwnComplaintsArePlaced() {

@@ -12,5 +12,6 @@ extension Verb {
         .logs,
         .explain,
         .schema,
+        .docs,
     ]
 }

@@ -29,6 +29,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case wrongRole(plugin: String, component: String, wanted: String, has: [String])
         case plugin(PluginFault)
         case unknownComponent(String, near: String?, all: [String])
+        case duplicateComponent(String, here: String, there: String)
         case wrongPin(found: String)
         case notPinned
         case needsProcess(String)
@@ -98,6 +99,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case .plugin(let fault): fault.what
         case .unknownComponent(let id, _, let all):
             all.isEmpty ? "the library has no component \"\(id)\": it has none at all" : "the library has no component \"\(id)\", only \(all.joined(separator: ", "))"
+        case .duplicateComponent(let id, let here, let there): "the component \(id) is in two libraries: \(there) and \(here)"
         case .wrongPin(let found): "the library is not the pinned one: its sha256 is \(found)"
         case .notPinned: "the library is not pinned"
         case .needsProcess(let component): "\(component) may only run in a process of its own"
@@ -133,6 +135,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case .notInChain: "remove it, or name the decider in \"primary\" or \"fallback\""
         case .currencyUnclear: "say it with \"currency\""
         case .plugin(let fault): fault.hint
+        case .duplicateComponent: "an id belongs to one library: remove one of them"
         case .wrongPin: "if you trust the new library, run: keel plugin pin"
         case .notPinned: "run: keel plugin pin"
         case .needsProcess: "write \"isolation\": \"process\""
