@@ -127,6 +127,7 @@ import Testing
             #""capital": "10000""#, #""capital": ▸"0.123456789""#,
             "$.pipelines[0].capital: 0.123456789 has more than 8 decimals: round it first\n    hint: write a plain decimal with at most 8 decimals, such as \"0.04\""),
         Case(#""capital": "10000""#, #""capital": ▸"-1""#, "$.pipelines[0].capital: it must be between 0 and 100000000000000000000"),
+        Case(#""capital": "10000""#, #""capital": ▸false"#, "$.pipelines[0].capital: false doesn't switch this off\n    hint: write null"),
         Case(#""version": 1"#, #""version": ▸2"#, "$.version: it must be between 1 and 1"),
         Case("{\n  \"version\": 1,", "▸{\n", "\"version\" is missing"),
         Case(

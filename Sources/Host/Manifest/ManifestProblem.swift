@@ -10,6 +10,8 @@ public struct ManifestProblem: Sendable, Equatable {
         case json(JSONProblem)
         /// A key or value that the schema of the manifest, or of a plugin's configuration, doesn't allow.
         case issue(JSONIssue.Kind)
+        /// false where null is meant.
+        case offIsNull
         case badNumber(NumberError)
         case notADuration(String)
         case outOfRange(least: String, most: String)
@@ -78,6 +80,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case .file(let fault): fault.what
         case .json(let problem): "not JSON: \(problem)"
         case .issue: asIssue?.what ?? ""
+        case .offIsNull: "false doesn't switch this off"
         case .badNumber(let error): "\(error)"
         case .notADuration(let text): "\"\(text)\" is not a duration"
         case .outOfRange(let least, let most): "it must be between \(least) and \(most)"
@@ -123,6 +126,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case .json(.truncated): "is the file complete? A bracket or quotation mark may be missing before its end"
         case .json(.duplicateName): "keep one of them: only the first would count, and nobody could see that"
         case .issue: asIssue?.hint
+        case .offIsNull: "write null"
         case .badNumber: "write a plain decimal with at most 8 decimals, such as \"0.04\""
         case .notADuration: "write a number and a unit: d, h, m, s, ms, us or ns, such as \"8s\", \"15m\", \"1h30m\""
         case .unknownPlugin(_, let near?), .unknownInstrument(_, let near?), .unknownComponent(_, let near?, _): "did you mean \"\(near)\"?"
