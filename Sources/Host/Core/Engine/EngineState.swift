@@ -174,7 +174,9 @@ public struct PositionState: Sendable, Equatable, Codable {
     public var exitOrder: OrderID = .none
     /// Realised since it was opened, fees included.
     public var profit: Amount = .zero
-    public var entryNotional: Amount = .zero
+    /// What the open quantity was bought (or sold) for, exactly; and everything that was committed since it was flat.
+    public var cost: Amount = .zero
+    public var committed: Amount = .zero
     public init() {}
 }
 
