@@ -366,7 +366,8 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         }
         guard let due else { return }
         do {
-            armed = (due, try host.timer(after: max(due &- host.now, 0)))
+            let now = host.now
+            armed = (due, try host.timer(after: due > now ? due - now : 0))
         } catch { host.log(.error, "\(error)") }
     }
 
