@@ -31,6 +31,15 @@ public struct JSONValue: Sendable {
 
     public static let null = JSONValue(.null)
 
+    /// The same value as if a program had made it.
+    public var withoutPlace: JSONValue {
+        switch content {
+        case .list(let list): JSONValue(.list(list.map(\.withoutPlace)))
+        case .object(let object): JSONValue(.object(JSONObject(object.members.map { ($0.name, $0.value.withoutPlace) })))
+        default: JSONValue(content)
+        }
+    }
+
     /// What it is, in the words of JSON Schema.
     public var type: JSONType {
         switch content {
