@@ -18,7 +18,7 @@ import Testing
 
     func route(_ parent: UInt64, quantity: String = "1", limit: String = "100", side: Side = .buy, notAfter: Int64 = 0) throws -> UInt64 {
         let order = Order(
-            id: OrderID(high: 1, low: parent << 24), side: side, features: .limit, instrument: 1, quantity: Fixed(raw: raw(quantity)),
+            id: OrderID(hi: 1, lo: parent << 24), side: side, features: .limit, instrument: 1, quantity: Fixed(raw: raw(quantity)),
             limit: Fixed(raw: raw(limit)), notAfter: notAfter)
         let request = instance.nextRequest()
         try TestInstance.check { error in withUnsafePointer(to: order.c) { router.pointee.route(instance.raw, $0, request, error) } }
