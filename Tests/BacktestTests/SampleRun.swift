@@ -3,7 +3,6 @@ import PluginAPI
 import PluginKit
 import Tape
 
-import struct HostCore.OrderID
 
 @testable import HostBacktest
 

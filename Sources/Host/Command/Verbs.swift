@@ -7,5 +7,10 @@ extension Verb {
         .pluginDisable,
         .pluginPin,
         .schema,
+        .dataSynth,
+        .dataImport,
+        .dataExport,
+        .dataInfo,
+        .dataRecord,
     ]
 }

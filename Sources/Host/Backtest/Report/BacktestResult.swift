@@ -1,5 +1,4 @@
 import HostCore
-import struct HostCore.OrderID
 import PluginKit
 
 /// Everything a run over a tape (or a live run, read back) brought: what reports are made of.
