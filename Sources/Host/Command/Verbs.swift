@@ -1,0 +1,11 @@
+extension Verb {
+    /// Every verb, in the order of the overview. A verb's author adds a line here and a file in Verbs.
+    static let all: [Verb] = [
+        .check,
+        .plan,
+        .pluginEnable,
+        .pluginDisable,
+        .pluginPin,
+        .schema,
+    ]
+}
