@@ -13,19 +13,26 @@ public struct LoadedPlugin {
     public var tables: ComponentTables
     /// One JSON object, checked, defaults filled in.
     public var config: String
-    /// Runs on the engine's thread: it does no I/O and is not isolated.
-    public var isInline: Bool
+    /// Where the instance will live.
+    public var home: Home
     /// Keeps a worker alive, and is told about its end.
     public var worker: (any PluginWorker)?
 
-    public init(
-        entry: PluginEntry, identity: PluginIdentity, tables: ComponentTables, config: String, isInline: Bool, worker: (any PluginWorker)? = nil
-    ) {
+    public enum Home: Equatable, Sendable {
+        /// On the engine's thread: it does no I/O and is not isolated.
+        case engine
+        /// On a thread of its own.
+        case lane
+        /// On a thread of its own, in a process of its own.
+        case process
+    }
+
+    public init(entry: PluginEntry, identity: PluginIdentity, tables: ComponentTables, config: String, home: Home, worker: (any PluginWorker)? = nil) {
         self.entry = entry
         self.identity = identity
         self.tables = tables
         self.config = config
-        self.isInline = isInline
+        self.home = home
         self.worker = worker
     }
 }
@@ -73,6 +80,9 @@ public struct Composition {
         }
         return manifest.plugins.filter { $0.isEnabled && used.contains($0.name) }
     }
+
+    /// Everything runs on the engine's thread, so time can be simulated.
+    public var isSimulated: Bool { plugins.allSatisfy { $0.home == .engine } }
 
     /// What an instance of this name sees of the instruments: its own spelling of each.
     func instruments(for plugin: String) -> [InstrumentRecord] {

@@ -30,6 +30,8 @@ public final class LiveHost {
         /// Arguments to become again with.
         public var arguments: [String] = []
         public var reserve: Int64 = 8 * 1024 * 1024
+        /// This program's version, for the records.
+        public var version = ""
         public init() {}
     }
 
@@ -86,6 +88,24 @@ public final class LiveHost {
     var finalState: EngineState?
     /// Shown on a terminal now and then.
     public var onProgress: ((LiveHost) -> Void)?
+    /// Called once nothing more will happen, before anything is printed.
+    public var onEnd: () -> Void = {}
+
+    /// Where simulated time begins when nothing says otherwise: 2024-01-01T00:00:00Z.
+    public static let simulatedStart: Int64 = 1_704_067_200_000_000_000
+
+    /// How far the run has come: seconds of its clock where it has an end, events otherwise.
+    public var progress: (events: Int64, total: Int64?, note: String) {
+        let equity = summary.pipelines.filter { !$0.equity.isEmpty }.map { "\($0.name) \($0.equity)" }.joined(separator: ", ")
+        let note = clock.isSimulated ? HostLog.stamp(clock.now()) + (equity.isEmpty ? "" : "  " + equity) : equity
+        return (Int64(clamping: loop?.events ?? 0), nil, note)
+    }
+
+    public var summaryJSON: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        return (try? encoder.encode(summary)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
 
     public init(_ composition: Composition, options: Options) throws(RunError) {
         self.composition = composition
@@ -138,11 +158,11 @@ public final class LiveHost {
             let source = Source(index)
             let services = InstanceServices(shared, source: source, instruments: composition.instruments(for: plugin.entry.name))
             var lane: Lane?
-            if !plugin.isInline {
+            if plugin.home != .engine {
                 do throws(LaneError) {
                     let speed: Int64 = if case .simulated(_, .some(let speed)) = clock.pace { Int64(speed) } else { 1 }
                     lane = try Lane(
-                        name: plugin.entry.name, limits: plugin.worker == nil ? LaneLimits() : .isolated, speed: speed,
+                        name: plugin.entry.name, limits: plugin.home == .process ? .isolated : LaneLimits(), speed: speed,
                         observer: laneObserver(requests))
                 } catch {
                     problems.append("plugin \"\(plugin.entry.name)\": \(error)")
@@ -209,7 +229,7 @@ public final class LiveHost {
         }
         let now = clock.now()
         var facts = RunFacts(
-            started: now, mode: manifest.mode.rawValue, pid: getpid(), keel: KeelVersion.text, manifest: composition.manifestPath,
+            started: now, mode: manifest.mode.rawValue, pid: getpid(), keel: options.version, manifest: composition.manifestPath,
             manifestHash: composition.manifestHash, seed: manifest.seed,
             plugins: instances.map {
                 RunFacts.Plugin(
@@ -356,11 +376,6 @@ public final class LiveHost {
     func alert(_ severity: Alert.Severity, _ kind: String, _ text: String) {
         take(Alert(time: loop?.time ?? clock.now(), severity: severity, kind: kind, text: text))
     }
-}
-
-/// This program's version.
-public enum KeelVersion {
-    public static let text = "1.0.0"
 }
 
 extension RunError {

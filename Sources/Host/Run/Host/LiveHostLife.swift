@@ -20,6 +20,7 @@ extension LiveHost {
         }
         let ending = ending ?? .stopped("")
         if case .stopped(let why) = ending { shutDown(how: "stopped", why: why) }
+        onEnd()
         return ending
     }
 
