@@ -49,7 +49,7 @@ extension Verb {
 
     private static func line(_ finding: Evidence.Finding) -> String {
         let word = finding.verdict.rawValue.padding(toLength: 13, withPad: " ", startingAt: 0)
-        let when = finding.first > 0 ? " since \(HostLog.stamp(finding.first))" : ""
+        let when = finding.first > 0 ? " since \(RunLog.stamp(finding.first))" : ""
         let detail = finding.detail.isEmpty ? "" : " (\(finding.detail))"
         return "\(word)\(finding.claim.rawValue): \(finding.claim.meaning)\(when)\(detail)"
     }

@@ -1,6 +1,4 @@
 import HostCore
-import struct HostCore.OrderState
-import struct HostCore.OrderID
 import PluginKit
 
 /// What a restart finds.

@@ -1,5 +1,4 @@
 import HostCore
-import struct HostCore.OrderID
 import PluginAPI
 import PluginKit
 

@@ -44,7 +44,7 @@ public final class LiveHost {
     public let composition: Composition
     public let options: Options
     public let folder: RunFolder
-    public let log: HostLog
+    public let log: RunLog
     let clock: HostClock
     let sink: EventSink
     let killSwitch: KillSwitch
@@ -97,7 +97,7 @@ public final class LiveHost {
     /// How far the run has come: seconds of its clock where it has an end, events otherwise.
     public var progress: (events: Int64, total: Int64?, note: String) {
         let equity = summary.pipelines.filter { !$0.equity.isEmpty }.map { "\($0.name) \($0.equity)" }.joined(separator: ", ")
-        let note = clock.isSimulated ? HostLog.stamp(clock.now()) + (equity.isEmpty ? "" : "  " + equity) : equity
+        let note = clock.isSimulated ? RunLog.stamp(clock.now()) + (equity.isEmpty ? "" : "  " + equity) : equity
         return (Int64(clamping: loop?.events ?? 0), nil, note)
     }
 
@@ -112,7 +112,7 @@ public final class LiveHost {
         self.options = options
         folder = RunFolder(composition.statePath)
         try folder.prepare()
-        log = HostLog(path: folder.path + "/keel.log", echoes: !options.isQuiet)
+        log = RunLog(path: folder.path + "/keel.log", echoes: !options.isQuiet)
         clock = HostClock(options.pace)
         sink = EventSink(clock: clock)
         killSwitch = KillSwitch(folder: folder)
@@ -276,7 +276,7 @@ public final class LiveHost {
             log.write(.info, "keel", "run \(run) follows run \(last)" + (restored.endedAsPlanned ? "" : ", which did not end as planned"))
         }
         if !restored.intentsOnly.isEmpty {
-            log.write(.warn, "keel", "\(restored.intentsOnly.count) orders may have left before the last host ended: the venue is asked about them")
+            log.write(.warning, "keel", "\(restored.intentsOnly.count) orders may have left before the last host ended: the venue is asked about them")
         }
     }
 
@@ -312,7 +312,7 @@ public final class LiveHost {
         lastKill = killSwitch.isOn
         loop.start()
         loop.command(.kill(lastKill))
-        if lastKill { log.write(.warn, "keel", "the kill switch is on (\(folder.killSwitch)): no entries") }
+        if lastKill { log.write(.warning, "keel", "the kill switch is on (\(folder.killSwitch)): no entries") }
         loop.drainLocal()
     }
 
@@ -370,7 +370,7 @@ public final class LiveHost {
 
     func warn(_ text: String) {
         warnings.append(text)
-        log.write(.warn, "keel", text)
+        log.write(.warning, "keel", text)
     }
 
     func alert(_ severity: Alert.Severity, _ kind: String, _ text: String) {
@@ -389,16 +389,16 @@ extension RunError {
 
 /// Tells the loop about lanes that hang.
 final class HangObserver: LaneObserver {
-    private let log: HostLog
+    private let log: RunLog
     private let hangs: @Sendable (String, String) -> Void
 
-    init(log: HostLog, _ hangs: @escaping @Sendable (String, String) -> Void) {
+    init(log: RunLog, _ hangs: @escaping @Sendable (String, String) -> Void) {
         self.log = log
         self.hangs = hangs
     }
 
     func laneWasSlow(_ call: LaneCall, took: keel_span) {
-        log.write(.warn, call.lane, "\(call) took \(took / 1_000_000) ms: calls should return at once")
+        log.write(.warning, call.lane, "\(call) took \(took / 1_000_000) ms: calls should return at once")
     }
 
     func laneHangs(_ call: LaneCall, since: keel_span) {
@@ -406,6 +406,6 @@ final class HangObserver: LaneObserver {
     }
 
     func laneRecovered(_ call: LaneCall, took: keel_span) {
-        log.write(.warn, call.lane, "\(call) returned after \(took / 1_000_000) ms")
+        log.write(.warning, call.lane, "\(call) returned after \(took / 1_000_000) ms")
     }
 }

@@ -46,7 +46,7 @@ extension LiveHost {
             if let pipeline, !composition.manifest.pipelines.contains(where: { $0.name == pipeline }) {
                 return connection.answer(ControlReply(code: 2, problems: ["there is no pipeline \"\(pipeline)\" in this run"]))
             }
-            log.write(.warn, "keel", "flatten \(pipeline ?? "everything")")
+            log.write(.warning, "keel", "flatten \(pipeline ?? "everything")")
             loop?.command(.flatten(pipeline: pipeline))
             connection.answer(ControlReply(body: body(status())))
         case .reset:
@@ -66,7 +66,7 @@ extension LiveHost {
         guard isOn != lastKill, let loop else { return }
         lastKill = isOn
         let reason = killSwitch.reason
-        log.write(.warn, "keel", isOn ? "the kill switch is on\(reason.isEmpty ? "" : ": " + reason)" : "the kill switch is off")
+        log.write(.warning, "keel", isOn ? "the kill switch is on\(reason.isEmpty ? "" : ": " + reason)" : "the kill switch is off")
         loop.command(.kill(isOn))
     }
 
@@ -75,8 +75,8 @@ extension LiveHost {
         guard let loop, let plan else { return report }
         summarise()
         report.manifest = composition.manifestPath
-        report.started = HostLog.stamp(startedAt)
-        report.now = HostLog.stamp(clock.now())
+        report.started = RunLog.stamp(startedAt)
+        report.now = RunLog.stamp(clock.now())
         report.isOpen = loop.engine.isOpen
         report.isKilled = lastKill
         report.events = loop.events

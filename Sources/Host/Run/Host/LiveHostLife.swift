@@ -176,7 +176,7 @@ extension LiveHost {
             resume: resume, plugins: identities, gateOpenMonotonic: HostClock.monotonic(), differences: differences,
             warnings: resume.warnings + warnings)
         restartReport = report
-        log.write(opened ? .info : .warn, "keel", report.text)
+        log.write(opened ? .info : .warning, "keel", report.text)
         let body = (try? JSONEncoder().encode(report)) ?? Data("{}".utf8)
         try? RunFolder.replace(folder.lastRestart, with: body)
         caller?.answer(ControlReply(body: body))

@@ -43,7 +43,7 @@ extension LiveHost {
             evidence.noteAgreement(broker: agreement.broker, differences: agreement.differences, agreed: agreement.agreed, at: agreement.time)
             let name = plan.ports[safe: agreement.broker]?.name ?? ""
             if !agreement.agreed {
-                log.write(.warn, name, "no entries: ledger and venue differ: " + agreement.differences.joined(separator: "; "))
+                log.write(.warning, name, "no entries: ledger and venue differ: " + agreement.differences.joined(separator: "; "))
             } else if before?.agreed != true {
                 log.write(.info, name, "ledger and venue agree")
             }
@@ -65,10 +65,10 @@ extension LiveHost {
     }
 
     func take(_ alert: Alert) {
-        let level: LogLine.Level =
+        let level: HostLog.Level =
             switch alert.severity {
             case .info: .info
-            case .warning: .warn
+            case .warning: .warning
             case .critical: .error
             }
         let place = [alert.pipeline, alert.symbol].filter { !$0.isEmpty }.joined(separator: " ")
@@ -112,7 +112,7 @@ extension LiveHost {
         do throws(RunError) {
             try instance.renew(deadline: clock.now() + 2 * Span.second, request: nextRequest)
         } catch {
-            log.write(.warn, instance.name, "could not be renewed before its trial call: \(error)")
+            log.write(.warning, instance.name, "could not be renewed before its trial call: \(error)")
         }
     }
 
