@@ -72,7 +72,7 @@ public final class LiveHost {
     var gates: [String: GateCounters] = [:]
     var nextRequest = EngineLoop.ownRequest
     var subscribing: [UInt64: (source: Source, instrument: keel_instrument_id)] = [:]
-    let startedAt: Int64
+    private(set) var startedAt: Int64
     let startedMonotonic = HostClock.monotonic()
     var warnings: [String] = []
     /// Of the restart that made this program; nil: it was started fresh.
@@ -227,6 +227,8 @@ public final class LiveHost {
         } catch {
             throw RunError(error)
         }
+        // Simulated time goes on from where the last run ended: a ledger never goes back.
+        if let last = restored.state?.header.time { clock.advance(to: last) }
         let now = clock.now()
         var facts = RunFacts(
             started: now, mode: manifest.mode.rawValue, pid: getpid(), keel: options.version, manifest: composition.manifestPath,
@@ -238,6 +240,7 @@ public final class LiveHost {
             },
             pipelines: manifest.pipelines, instruments: manifest.instruments)
         do throws(LedgerFailure) { run = try ledger.begin(facts) } catch { throw .control("\(error)") }
+        startedAt = now
         facts.journal = "journal/\(run).journal"
         let ports = instances.compactMap(\.tables?.port)
         let plan = EnginePlan(

@@ -11,8 +11,10 @@ extension LiveHost {
     func connect(_ loop: EngineLoop, _ outlet: LiveOutlet, _ writer: LedgerWriter) {
         loop.handle = { [unowned self] in handle($0) }
         loop.housekeeping = { [unowned self] in housekeeping() }
-        loop.onLink = { [unowned self] source, state, _, message in
+        loop.onLink = { [unowned self] source, state, why, message in
             links[Int(source)] = (state == KEEL_LINK_UP, message)
+            // A feed that goes down and says that all is well has come to its end.
+            if state == KEEL_LINK_DOWN, why == KEEL_OK { feedEnded(source) }
         }
         loop.onDone = { [unowned self] source, request, status, message in done(source, request, status, message) }
         outlet.onRecord = { [unowned self] in take($0) }

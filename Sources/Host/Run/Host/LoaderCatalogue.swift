@@ -50,7 +50,7 @@ public final class LoaderCatalogue: PluginCatalogue {
             return status < 0 ? [PluginComplaint(.root, "it refuses this configuration (\(StatusName.of(status))) and does not say why")] : []
         }
         return list.map { item in
-            let path = (item.find("path")?.asText).flatMap { try? JSONPath(parsing: $0) } ?? .root
+            let path = (item.find("path")?.asText).flatMap { JSONPath($0) } ?? .root
             return PluginComplaint(path, item.find("message")?.asText ?? "refused")
         }
     }
