@@ -23,6 +23,10 @@ public struct RunFolder: Equatable, Sendable {
     public var killSwitch: String { path + "/KILL" }
     /// What a restart hands to the program it becomes.
     public var resume: String { path + "/resume.json" }
+    /// The same while the successor is opening.
+    public var resuming: String { path + "/resuming.json" }
+    /// The manifest and libraries that traded last.
+    public var lastGood: String { path + "/last-good.json" }
     public var lastRestart: String { path + "/restart.json" }
 
     /// Where an instance's own state waits for its successor.

@@ -58,35 +58,60 @@ private struct HostVerb {
     }
 
     private func host(_ report: ManifestReport, _ folder: RunFolder) throws(RunError) -> ExitCode {
-        let resume = ResumeRecord.take(from: folder, pid: getpid())
-        let host: LiveHost
-        do throws(RunError) {
-            host = try open(report, folder, resume)
-        } catch {
-            // Whoever asked for the restart waits for an answer.
-            if let resume, resume.callerDescriptor >= 0 {
-                ControlConnection.inherited(resume.callerDescriptor).answer(ControlReply(error))
-            }
-            throw error
-        }
+        let host = try opened(report, folder)
         let ending = host.live()
         switch ending {
         case .restart(let reason): throw host.becomeSuccessor(reason: reason)
         case .stopped:
-            if call.wantsJSON {
-                terminal.out(host.summaryJSON)
-            } else {
-                terminal.out(host.summary.text)
-            }
+            terminal.out(call.wantsJSON ? host.summaryJSON : host.summary.text)
             return .ok
         }
     }
 
-    private func open(_ report: ManifestReport, _ folder: RunFolder, _ resume: ResumeRecord?) throws(RunError) -> LiveHost {
+    /// The host of this manifest; after a restart that fails, the one that traded before.
+    private func opened(_ report: ManifestReport, _ folder: RunFolder) throws(RunError) -> LiveHost {
+        let found = ResumeRecord.take(from: folder, token: call.environment[ResumeRecord.variable])
+        let resume: ResumeRecord? = if case .mine(let record) = found { record } else { nil }
+        let failure: RunError
+        do throws(RunError) {
+            if case .abandoned = found, let host = try goBack(folder, nil, "the host that was restarted died before it was open") { return host }
+            return try open(try compose(report, folder), resume)
+        } catch {
+            failure = error
+        }
+        guard let resume else { throw failure }
+        do throws(RunError) {
+            if let host = try goBack(folder, resume, failure.description) { return host }
+        } catch {
+            terminal.error("the manifest that traded before can't be taken up again either: \(error)")
+        }
+        // Whoever asked for the restart waits for an answer.
+        if resume.callerDescriptor >= 0 { ControlConnection.inherited(resume.callerDescriptor).answer(ControlReply(failure)) }
+        throw failure
+    }
+
+    private func goBack(_ folder: RunFolder, _ resume: ResumeRecord?, _ why: String) throws(RunError) -> LiveHost? {
+        guard let good = LastGood.read(from: folder) else { return nil }
+        let composition = try good.compose(in: folder, loader: try loader(folder), environment: call.environment)
+        var resume = resume
+        // A host that failed while opening has given lock and socket back.
+        resume?.lockDescriptor = -1
+        resume?.socketDescriptor = -1
+        let host = try open(composition, resume)
+        host.reportGoneBack("the restart failed, the manifest and libraries that traded before are used: \(why)")
+        return host
+    }
+
+    private func loader(_ folder: RunFolder) throws(RunError) -> Loader {
+        do throws(LoadError) { return try Loader(.init(cache: folder.cache)) } catch { throw .invalid(["\(error)"]) }
+    }
+
+    private func compose(_ report: ManifestReport, _ folder: RunFolder) throws(RunError) -> Composition {
+        try Composer.compose(report, loader: try loader(folder), environment: call.environment)
+    }
+
+    private func open(_ composition: Composition, _ resume: ResumeRecord?) throws(RunError) -> LiveHost {
         let signals = try Signals.install()
-        let loader: Loader
-        do throws(LoadError) { loader = try Loader(.init(cache: folder.cache)) } catch { throw .invalid(["\(error)"]) }
-        let composition = try Composer.compose(report, loader: loader, environment: call.environment)
         var options = LiveHost.Options()
         try choosePace(composition, resume, &options)
         options.isQuiet = call.flag("quiet") || options.pace != .real
@@ -100,9 +125,9 @@ private struct HostVerb {
         let host = try LiveHost(composition, options: options)
         let progress = call.progress("run", unit: "events")
         host.onProgress = { host in progress.update(host.progress.events, total: host.progress.total, note: host.progress.note) }
+        host.onEnd = { progress.finish() }
         try host.open()
         try host.start(signals: signals)
-        host.onEnd = { progress.finish() }
         return host
     }
 

@@ -14,14 +14,14 @@ public enum Composer {
     public static func cacheFolder(state: String) -> String { RunFolder(state).cache }
 
     public static func compose(
-        _ report: ManifestReport, loader: Loader, environment: [String: String]
+        _ report: ManifestReport, loader: Loader, environment: [String: String], instead: (PluginEntry) -> PluginEntry = { $0 }
     ) throws(RunError) -> Composition {
         guard let manifest = report.manifest else { throw .invalid(report.errors.map { report.text(of: $0) }) }
         var problems: [String] = []
         var plugins: [LoadedPlugin] = []
         for entry in Composition.usedPlugins(manifest) {
             do throws(LoadError) {
-                plugins.append(try load(entry, loader: loader, base: report.file.folder))
+                plugins.append(try load(instead(entry), loader: loader, base: report.file.folder))
             } catch {
                 problems.append("plugin \"\(entry.name)\": \(error)")
             }

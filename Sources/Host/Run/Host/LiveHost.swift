@@ -126,7 +126,7 @@ public final class LiveHost {
     /// Everything up to the point where events can come: locks, ledger, instances, engine. Throws without having traded.
     public func open() throws(RunError) {
         do throws(LedgerRefusal) {
-            lock = try LedgerLock(ledger: folder.ledger, now: HostClock.wall(), inherited: options.resume?.lockDescriptor)
+            lock = try LedgerLock(ledger: folder.ledger, now: HostClock.wall(), inherited: options.resume.flatMap { $0.lockDescriptor >= 0 ? $0.lockDescriptor : nil })
             var ledgerOptions = Ledger.Options()
             ledgerOptions.reserve = options.reserve
             ledger = try Ledger(path: folder.ledger, now: HostClock.wall(), options: ledgerOptions, kill: options.kill)
@@ -141,6 +141,8 @@ public final class LiveHost {
         } catch {
             for instance in instances { instance.destroy() }
             instances = []
+            ledger = nil
+            lock = nil
             throw error
         }
     }
@@ -290,7 +292,7 @@ public final class LiveHost {
         guard let loop else { throw .control("the host is not open") }
         for instance in instances { restoreState(of: instance) }
         let requests = requests
-        control = try ControlServer(folder: folder, inherited: options.resume.map(\.socketDescriptor), signals: signals) { input in
+        control = try ControlServer(folder: folder, inherited: options.resume.flatMap { $0.socketDescriptor >= 0 ? $0.socketDescriptor : nil }, signals: signals) { input in
             switch input {
             case .request(let request, let connection): requests.post(.control(request, connection))
             case .signal(let number): requests.post(.signal(number))
@@ -369,6 +371,12 @@ public final class LiveHost {
     func count(_ alert: Alert) {
         summary.alerts += 1
         if alert.severity == .critical { summary.criticalAlerts += 1 }
+    }
+
+    /// The manifest that was to be run could not be opened, and this is the one before.
+    public func reportGoneBack(_ text: String) {
+        warnings.append(text)
+        alert(.critical, "rollback", text)
     }
 
     func warn(_ text: String) {
