@@ -93,10 +93,6 @@ private struct HostVerb {
     private func goBack(_ folder: RunFolder, _ resume: ResumeRecord?, _ why: String) throws(RunError) -> LiveHost? {
         guard let good = LastGood.read(from: folder) else { return nil }
         let composition = try good.compose(in: folder, loader: try loader(folder), environment: call.environment)
-        var resume = resume
-        // A host that failed while opening has given lock and socket back.
-        resume?.lockDescriptor = -1
-        resume?.socketDescriptor = -1
         let host = try open(composition, resume)
         host.reportGoneBack("the restart failed, the manifest and libraries that traded before are used: \(why)")
         return host

@@ -307,7 +307,14 @@ public final class LiveHost {
                 broke(instance.source, why: KEEL_E_NETWORK, text: error.description)
             }
         }
-        if problems.count == instances.count { throw .control(problems.joined(separator: "\n")) }
+        if problems.count == instances.count {
+            // The socket stays open for whoever takes this host's place in the process.
+            _ = control?.stop(keepingSocket: true)
+            for instance in instances { instance.destroy() }
+            ledger = nil
+            lock = nil
+            throw .control(problems.joined(separator: "\n"))
+        }
         for (name, instrument) in composition.subscriptions() {
             guard let instance = instances.first(where: { $0.name == name }), let feed = instance.host.tables.feed else { continue }
             let channels = feed.pointee.channels & ~UInt64(KEEL_CH_DEPTH)
