@@ -69,12 +69,16 @@ let testPlugins: [Target] = [plugin("Rehearsal", path: "Tests/Kill/Plugin")]
 
 /// name: the folder Tests/<name>; what it tests, and so may see the inside of.
 func test(_ name: String, _ needs: Target.Dependency...) -> Target {
-    .testTarget(name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)", swiftSettings: swift)
+    .testTarget(
+        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)",
+        exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/\(name)/Fixtures") ? ["Fixtures"] : [],
+        swiftSettings: swift)
 }
 
 let tests: [Target] = [
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swift),
     .executableTarget(name: "keel-rehearsal-venue", path: "Tests/Kill/Venue", swiftSettings: swift),
+    .executableTarget(name: "worker-probe", dependencies: ["HostPlugins"], path: "Tests/WorkerProbe", swiftSettings: swift),
     .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
     test("PluginAPITests"),
     .target(name: "PluginSupport", dependencies: ["PluginAPI", "PluginKit"], path: "Tests/PluginSupport", swiftSettings: swift),
@@ -82,7 +86,7 @@ let tests: [Target] = [
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
     test("ManifestTests", "HostCore", "HostManifest"),
-    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport"),
+    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "worker-probe"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),

@@ -3,6 +3,8 @@
 #define KEEL_CSYSTEM_H
 
 #include <stdint.h>
+#include "loop.h"
+#include "worker.h"
 
 /* prctl(PR_SET_PDEATHSIG, signal): this process gets `signal` when its parent thread ends. */
 int csystem_die_with_parent(int signal);

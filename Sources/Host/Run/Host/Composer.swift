@@ -48,15 +48,14 @@ public enum Composer {
         let identity = PluginIdentity(component: component.id, version: component.version, sha256: prepared.sha256, file: prepared.path)
         let isolation = entry.isolation ?? (prepared.isBundled ? .none : .process)
         let config = String(decoding: entry.config.bytes(.compact), as: UTF8.self)
+        let home: LoadedPlugin.Home
         switch isolation {
         case .none:
             let tables = try loader.load(prepared).tables(component.id)
-            return LoadedPlugin(
-                entry: entry, identity: identity, tables: tables, config: config, home: component.has(KEEL_COMPONENT_INLINE) ? .engine : .lane)
-        case .process:
-            let tables = try loader.load(prepared).tables(component.id)
-            return LoadedPlugin(entry: entry, identity: identity, tables: tables, config: config, home: .lane)
+            home = component.has(KEEL_COMPONENT_INLINE) ? .engine(tables) : .lane(tables)
+        case .process: home = .process(prepared)
         }
+        return LoadedPlugin(entry: entry, identity: identity, config: config, home: home)
     }
 
     static func absolute(_ path: String) -> String {

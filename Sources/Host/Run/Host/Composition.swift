@@ -5,43 +5,33 @@ import HostPlugins
 import PluginAPI
 import PluginKit
 
-/// A plugin of the manifest, its library verified and loaded (or ready in a worker), not yet an instance.
+/// A plugin of the manifest, its library verified and loaded (or ready for a worker), not yet an instance.
 public struct LoadedPlugin {
     public var entry: PluginEntry
     public var identity: PluginIdentity
-    /// Its own tables, or proxies of a worker's.
-    public var tables: ComponentTables
     /// One JSON object, checked, defaults filled in.
     public var config: String
-    /// Where the instance will live.
     public var home: Home
-    /// Keeps a worker alive, and is told about its end.
-    public var worker: (any PluginWorker)?
 
-    public enum Home: Equatable, Sendable {
+    /// Where the instance will live.
+    public enum Home {
         /// On the engine's thread: it does no I/O and is not isolated.
-        case engine
+        case engine(ComponentTables)
         /// On a thread of its own.
-        case lane
+        case lane(ComponentTables)
         /// On a thread of its own, in a process of its own.
-        case process
+        case process(PreparedLibrary)
     }
 
-    public init(entry: PluginEntry, identity: PluginIdentity, tables: ComponentTables, config: String, home: Home, worker: (any PluginWorker)? = nil) {
+    public init(entry: PluginEntry, identity: PluginIdentity, config: String, home: Home) {
         self.entry = entry
         self.identity = identity
-        self.tables = tables
         self.config = config
         self.home = home
-        self.worker = worker
     }
-}
 
-/// A child process that hosts one instance.
-public protocol PluginWorker: AnyObject {
-    /// Called from any thread when the child is gone; the text says how.
-    func onEnd(_ report: @escaping @Sendable (String) -> Void)
-    func end()
+    public var isInline: Bool { if case .engine = home { true } else { false } }
+    public var isIsolated: Bool { if case .process = home { true } else { false } }
 }
 
 /// Everything a host is made of, before a run number exists: the manifest with its plugins loaded.
@@ -82,7 +72,7 @@ public struct Composition {
     }
 
     /// Everything runs on the engine's thread, so time can be simulated.
-    public var isSimulated: Bool { plugins.allSatisfy { $0.home == .engine } }
+    public var isSimulated: Bool { plugins.allSatisfy(\.isInline) }
 
     /// What an instance of this name sees of the instruments: its own spelling of each.
     func instruments(for plugin: String) -> [InstrumentRecord] {

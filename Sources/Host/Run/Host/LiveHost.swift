@@ -62,7 +62,8 @@ public final class LiveHost {
     public internal(set) var evidence = Evidence()
     public private(set) var run: UInt32 = 0
     let bus = EventBus()
-    var supervisors: [Supervisor]
+    /// How often instances inside this process broke; workers keep their own count.
+    var budgets: [CrashBudget]
     /// Callers of `keel stop`: answered when all is done.
     var waitingForEnd: [ControlConnection] = []
     var ending: Ending?
@@ -117,7 +118,7 @@ public final class LiveHost {
         sink = EventSink(clock: clock)
         killSwitch = KillSwitch(folder: folder)
         summary = RunSummary(run: 0, mode: composition.manifest.mode.rawValue, pipelines: composition.manifest.pipelines)
-        supervisors = composition.plugins.map { _ in Supervisor() }
+        budgets = composition.plugins.map { _ in CrashBudget() }
         startedAt = clock.now()
     }
 
@@ -159,35 +160,49 @@ public final class LiveHost {
         for (index, plugin) in composition.plugins.enumerated() {
             let source = Source(index)
             let services = InstanceServices(shared, source: source, instruments: composition.instruments(for: plugin.entry.name))
-            var lane: Lane?
-            if plugin.home != .engine {
-                do throws(LaneError) {
-                    let speed: Int64 = if case .simulated(_, .some(let speed)) = clock.pace { Int64(speed) } else { 1 }
-                    lane = try Lane(
-                        name: plugin.entry.name, limits: plugin.home == .process ? .isolated : LaneLimits(), speed: speed,
-                        observer: laneObserver(requests))
-                } catch {
-                    problems.append("plugin \"\(plugin.entry.name)\": \(error)")
-                    continue
-                }
-            }
-            let host = InstanceHost(
-                name: plugin.entry.name, tables: plugin.tables, lane: lane ?? sink.inline, services: services,
-                grantedSecrets: Set(plugin.entry.secrets), redactor: redactor)
-            let instance = HostedInstance(
-                source: source, entry: plugin.entry, identity: plugin.identity, host: host, lane: lane, sink: sink, keepAlive: plugin.worker)
-            plugin.worker?.onEnd { text in requests.post(.broken(source, why: KEEL_E_INTERNAL, text: text)) }
             do throws(RunError) {
-                try instance.create(config: plugin.config)
+                let (tables, lane) = try place(plugin, source, requests)
+                let host = InstanceHost(
+                    name: plugin.entry.name, tables: tables, lane: lane ?? sink.inline, services: services,
+                    grantedSecrets: Set(plugin.entry.secrets), redactor: redactor)
+                let instance = HostedInstance(
+                    source: source, entry: plugin.entry, identity: plugin.identity, host: host, lane: lane, sink: sink, isIsolated: plugin.isIsolated)
+                do throws(RunError) { try instance.create(config: plugin.config) } catch {
+                    lane?.stop(within: 1_000_000_000)
+                    throw error
+                }
                 instances.append(instance)
             } catch {
-                lane?.stop(within: 1_000_000_000)
                 problems.append(error.description)
             }
         }
         if !problems.isEmpty { throw .invalid(problems) }
     }
 
+    /// Its tables, and the thread it will live on; nil: the engine's.
+    private func place(_ plugin: LoadedPlugin, _ source: Source, _ requests: LoopRequests) throws(RunError) -> (ComponentTables, Lane?) {
+        let name = plugin.entry.name
+        let speed: Int64 = if case .simulated(_, .some(let speed)) = clock.pace { Int64(speed) } else { 1 }
+        do {
+            switch plugin.home {
+            case .engine(let tables): return (tables, nil)
+            case .lane(let tables): return (tables, try Lane(name: name, speed: speed, observer: laneObserver(requests)))
+            case .process(let library):
+                let watch = WorkerWatch(name: name, source: source, store: store, requests: requests)
+                watches[source] = watch
+                // keel restart is the operator's word that it may be tried again.
+                if options.resume != nil { watch.forgive() }
+                let remote = try RemoteComponent(
+                    library: library, component: plugin.entry.component, settings: IsolationSettings(), budget: watch.budget(), observer: watch)
+                return (remote.tables, try Lane(name: name, limits: .isolated, speed: speed, observer: laneObserver(requests)))
+            }
+        } catch {
+            throw .control("plugin \"\(name)\": \(error)")
+        }
+    }
+
+    /// Remote components keep their observers weakly.
+    private(set) var watches: [Source: WorkerWatch] = [:]
     private(set) var requests = LoopRequests()
     /// Lanes keep their observer weakly.
     private var observer: HangObserver?
@@ -238,7 +253,7 @@ public final class LiveHost {
             plugins: instances.map {
                 RunFacts.Plugin(
                     name: $0.name, component: $0.identity.component, version: $0.identity.version, file: $0.identity.file,
-                    sha256: $0.identity.sha256, roles: $0.roles, isolation: $0.keepAlive == nil ? "none" : "process")
+                    sha256: $0.identity.sha256, roles: $0.roles, isolation: $0.isIsolated ? "process" : "none")
             },
             pipelines: manifest.pipelines, instruments: manifest.instruments)
         do throws(LedgerFailure) { run = try ledger.begin(facts) } catch { throw .control("\(error)") }

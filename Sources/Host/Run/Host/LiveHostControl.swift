@@ -14,6 +14,7 @@ extension LiveHost {
         case .signal(let number): signalled(number)
         case .glance: lookAtKillSwitch()
         case .broken(let source, let why, let text): broke(source, why: why, text: text)
+        case .worker(let source, let event): worker(source, event)
         case .checked(let problems, let caller, let reason): endRestartCheck(problems: problems, caller: caller, reason: reason)
         }
     }
@@ -91,10 +92,10 @@ extension LiveHost {
             let agreement = agreements[index]
             return HostStatusReport.Instance(
                 name: instance.name, component: instance.identity.component, version: instance.identity.version, sha256: instance.identity.sha256,
-                roles: instance.roles, phase: "\(instance.host.phase)", isolation: instance.isInline ? "engine" : instance.keepAlive == nil ? "lane" : "process",
+                roles: instance.roles, phase: "\(instance.host.phase)", isolation: instance.isInline ? "engine" : instance.isIsolated ? "process" : "lane",
                 link: links[index].map { $0.isUp ? "up" : "down" }, linkMessage: links[index]?.message, agrees: agreement?.agreed,
                 differences: agreement?.differences ?? [], misbehaviours: instance.host.misbehaviours,
-                isQuarantined: supervisors[index].isQuarantined)
+                isQuarantined: budgets[index].quarantine != nil)
         }
         report.ports = plan.ports.count
         return report

@@ -131,11 +131,30 @@ extension LiveHost {
             sink.emitDone(request, KEEL_E_IN_DOUBT, "\(instance.name) broke before it answered", from: source)
         }
         sink.emitLink(KEEL_LINK_DOWN, why: why, name: instance.name, text, from: source)
-        switch supervisors[Int(source)].broke(at: clock.now()) {
+        switch budgets[Int(source)].died(at: clock.now(), of: text) {
         case .quarantine:
-            alert(.critical, "quarantine", "\(instance.name) broke \(Supervisor.budget) times in ten minutes and stays down: \(text). Its pipelines enter nothing; keel restart tries it again")
+            alert(.critical, "quarantine", "\(instance.name) broke \(CrashBudget.most) times in ten minutes and stays down: \(text). Its pipelines enter nothing; keel restart tries it again")
         case .restart(let pause):
-            loop.at(clock.now() + pause) { [weak self] in self?.mend(source) }
+            loop.at(clock.now() + max(pause, 200_000_000)) { [weak self] in self?.mend(source) }
+        }
+    }
+
+    /// What happened to a worker: its proxy has already told the engine what that means, here it is told to people.
+    func worker(_ source: Source, _ event: WorkerEvent) {
+        guard let instance = instances[safe: Int(source)] else { return }
+        switch event {
+        case .started(let pid): log.write(.info, instance.name, "worker \(pid) started")
+        case .died(let cause, let inDoubt):
+            let doubt = inDoubt.isEmpty ? "" : ", \(inDoubt.count) orders in doubt"
+            alert(.warning, "worker", "\(instance.name): its worker is gone, \(cause)\(doubt)")
+        case .restarting(let pause): log.write(.info, instance.name, "a new worker follows in \(pause / 1_000_000) ms")
+        case .restarted(let took, let mustSync):
+            log.write(.info, instance.name, "a new worker runs after \(took / 1_000_000) ms" + (mustSync ? "; no orders before the venue has been asked" : ""))
+            if mustSync { loop?.command(.sync) }
+        case .synced: log.write(.info, instance.name, "the venue has been asked: orders are taken again")
+        case .quarantined(let why):
+            budgets[Int(source)] = watches[source]?.budget() ?? budgets[Int(source)]
+            alert(.critical, "quarantine", "\(instance.name) stays down: \(why). Its pipelines enter nothing; keel restart tries it again")
         }
     }
 

@@ -21,7 +21,7 @@ public struct LastGood: Codable, Equatable, Sendable {
         folder = (composition.manifestPath as NSString).deletingLastPathComponent
         manifest = composition.manifestText
         libraries = Dictionary(
-            composition.plugins.map { ($0.entry.name, Library(sha256: $0.identity.sha256, isIsolated: $0.home == .process)) },
+            composition.plugins.map { ($0.entry.name, Library(sha256: $0.identity.sha256, isIsolated: $0.isIsolated)) },
             uniquingKeysWith: { first, _ in first })
     }
 
