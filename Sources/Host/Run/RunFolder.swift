@@ -11,6 +11,11 @@ public struct RunFolder: Equatable, Sendable {
     public var ledger: String { path + "/ledger.db" }
     public var journals: String { path + "/journal" }
     public func journal(run: UInt32) -> String { journals + "/\(run).journal" }
+    /// Runs with a journal, in order.
+    public func recordedRuns() -> [UInt32] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: journals)) ?? [])
+            .compactMap { $0.hasSuffix(".journal") ? UInt32($0.dropLast(8)) : nil }.sorted()
+    }
     public var cache: String { path + "/cache" }
     public var tapes: String { path + "/tapes" }
     public var socketName: String { "control.sock" }
@@ -18,6 +23,10 @@ public struct RunFolder: Equatable, Sendable {
     public var killSwitch: String { path + "/KILL" }
     /// What a restart hands to the program it becomes.
     public var resume: String { path + "/resume.json" }
+    /// The same while the successor is opening.
+    public var resuming: String { path + "/resuming.json" }
+    /// The manifest and libraries that traded last.
+    public var lastGood: String { path + "/last-good.json" }
     public var lastRestart: String { path + "/restart.json" }
 
     /// Where an instance's own state waits for its successor.
