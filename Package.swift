@@ -48,6 +48,10 @@ let library: [Target] = [
         path: "Sources/Host/Command", swiftSettings: swift),
 ]
 
+let venues: [Target] = [
+    .executableTarget(name: "keel-venues", dependencies: ["PluginKit"], path: "Sources/VenueSim", swiftSettings: swift)
+]
+
 /// name: the library lib<name>.so; sources in Plugins/<name>.
 func plugin(_ name: String, needs: [Target.Dependency] = [], path: String? = nil) -> Target {
     .target(
@@ -62,6 +66,12 @@ let plugins: [Target] = [
     plugin("EMACross"),
     plugin("ZScore"),
     plugin("Rules"),
+    plugin("Claude", needs: ["ClaudeDecider"], path: "Plugins/Claude/Entry"),
+]
+
+/// The inside of plugins whose tests look into them; the plugin itself is only the entry.
+let pluginInsides: [Target] = [
+    .target(name: "ClaudeDecider", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Plugins/Claude/Decider", swiftSettings: swift)
 ]
 
 /// Built for the tests only, never installed: the venue that lives on while hosts are killed, and its plugin.
@@ -89,6 +99,7 @@ let tests: [Target] = [
     test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "worker-probe"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
+    test("ClaudeTests", "ClaudeDecider"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),
     test("BacktestTests", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest"),
     test("CommandTests", "keel"),
@@ -104,7 +115,7 @@ func hasSources(_ target: Target) -> Bool {
     return false
 }
 
-var targets = (library + plugins + testPlugins + tests).filter(hasSources)
+var targets = (library + venues + pluginInsides + plugins + testPlugins + tests).filter(hasSources)
 let present = Set(targets.map(\.name))
 for target in targets {
     target.dependencies.removeAll { if case .byNameItem(let name, _) = $0 { !present.contains(name) } else { false } }
@@ -127,6 +138,6 @@ let kept = Set(targets.map(\.name))
 let package = Package(
     name: "keel",
     products: (plugins + testPlugins).filter { kept.contains($0.name) }.map { .library(name: $0.name, type: .dynamic, targets: [$0.name]) }
-        + (kept.contains("keel") ? [.executable(name: "keel", targets: ["keel"])] : []),
+        + ["keel", "keel-venues"].filter(kept.contains).map { .executable(name: $0, targets: [$0]) },
     targets: targets
 )

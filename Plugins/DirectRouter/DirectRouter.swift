@@ -98,7 +98,7 @@ final class DirectRouter: Router, HotPath, Describing {
     }
 
     func onEvent(_ event: Event) {
-        guard let order = event.order, let state = OrderState(rawValue: order.pointee.state), state.isTerminal else { return }
+        guard let order = event.order, let state = Order.State(rawValue: order.pointee.state), state.isTerminal else { return }
         let id = OrderID(order.pointee.order)
         guard let slot = index.slot(of: id) else { return }
         let request = Request(host: host, id: routes[slot].request)

@@ -2,11 +2,14 @@ import PluginAPI
 
 // The events a plugin sends most, as calls. Where speed counts, keep an `EventBuilder` instead.
 
-public enum OrderState: UInt32, Sendable {
-    case pending = 1
-    case open, filled, canceled, rejected, expired, inDoubt
+extension Order {
+    /// Where an order stands at its venue (`KEEL_ORDER_*`).
+    public enum State: UInt32, Sendable {
+        case pending = 1
+        case open, filled, canceled, rejected, expired, inDoubt
 
-    public var isTerminal: Bool { self == .filled || self == .canceled || self == .rejected || self == .expired }
+        public var isTerminal: Bool { self == .filled || self == .canceled || self == .rejected || self == .expired }
+    }
 }
 
 public enum LinkState: UInt32, Sendable { case up = 1, down, degraded }
@@ -17,7 +20,7 @@ public enum Liquidity: UInt32, Sendable { case unknown = 0, maker, taker }
 public struct OrderUpdate: Sendable {
     public var order: OrderID
     public var instrument: UInt32
-    public var state: OrderState
+    public var state: Order.State
     public var side: Side
     public var filled: Fixed
     public var leaves: Fixed
@@ -29,7 +32,7 @@ public struct OrderUpdate: Sendable {
     public var vendorCode: Int64
 
     public init(
-        _ order: OrderID, instrument: UInt32, _ state: OrderState, side: Side, filled: Fixed, leaves: Fixed, average: Fixed = .zero,
+        _ order: OrderID, instrument: UInt32, _ state: Order.State, side: Side, filled: Fixed, leaves: Fixed, average: Fixed = .zero,
         limit: Fixed = .zero, venueID: String = "", message: String = "", vendorCode: Int64 = 0
     ) {
         self.order = order

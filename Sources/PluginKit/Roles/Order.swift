@@ -3,55 +3,61 @@ import PluginAPI
 /// A client order id, issued by the host, unique for ever.
 @frozen
 public struct OrderID: Hashable, Sendable, Comparable {
-    public var high: UInt64
-    public var low: UInt64
+    public var hi: UInt64
+    public var lo: UInt64
 
-    @inlinable public init(high: UInt64, low: UInt64) {
-        self.high = high
-        self.low = low
+    @inlinable public init(hi: UInt64, lo: UInt64) {
+        self.hi = hi
+        self.lo = lo
     }
-    @inlinable public init(_ c: keel_id) { self.init(high: c.hi, low: c.lo) }
-    @inlinable public var c: keel_id { keel_id(hi: high, lo: low) }
+    @inlinable public init(_ c: keel_id) { self.init(hi: c.hi, lo: c.lo) }
+    @inlinable public var c: keel_id { keel_id(hi: hi, lo: lo) }
 
     /// No order of this host.
-    public static let none = OrderID(high: 0, low: 0)
+    public static let none = OrderID(hi: 0, lo: 0)
+    @inlinable public var isNone: Bool { hi == 0 && lo == 0 }
 
     /// A router's child: the parent's id with a leg 1...65535 in the low 16 bits.
-    @inlinable public func child(_ leg: UInt16) -> OrderID { OrderID(high: high, low: low & ~0xFFFF | UInt64(leg)) }
-    @inlinable public var parent: OrderID { OrderID(high: high, low: low & ~0xFFFF) }
-    @inlinable public var leg: UInt16 { UInt16(truncatingIfNeeded: low) }
+    @inlinable public func child(_ leg: UInt16) -> OrderID { OrderID(hi: hi, lo: lo & ~0xFFFF | UInt64(leg)) }
+    @inlinable public var parent: OrderID { OrderID(hi: hi, lo: lo & ~0xFFFF) }
+    @inlinable public var isParent: Bool { lo & 0xFFFF == 0 }
+    /// The leg of a child, 0 for a parent.
+    @inlinable public var child: UInt16 { UInt16(truncatingIfNeeded: lo) }
 
-    @inlinable public static func < (a: OrderID, b: OrderID) -> Bool { (a.high, a.low) < (b.high, b.low) }
+    @inlinable public static func < (a: OrderID, b: OrderID) -> Bool { a.hi == b.hi ? a.lo < b.lo : a.hi < b.hi }
     @inlinable public func hash(into hasher: inout Hasher) {
-        hasher.combine(high)
-        hasher.combine(low)
+        hasher.combine(hi)
+        hasher.combine(lo)
     }
+}
 
-    /// The form for venues: "k" and 26 digits of Crockford's base 32, lower case.
-    public var text: String {
-        let digits = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
-        var value = UInt128(high) << 64 | UInt128(low)
-        var out = [UInt8](repeating: UInt8(ascii: "0"), count: 27)
-        for index in stride(from: 26, through: 1, by: -1) {
-            out[index] = digits[Int(value & 31)]
-            value >>= 5
+// The form for venues: "k" and 26 digits of Crockford's base 32 in lower case, 27 characters in all.
+extension OrderID: CustomStringConvertible, LosslessStringConvertible {
+    private static let digits = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
+
+    public var description: String {
+        String(unsafeUninitializedCapacity: 27) { buffer in
+            buffer[0] = UInt8(ascii: "k")
+            var value = UInt128(hi) << 64 | UInt128(lo)
+            for place in stride(from: 26, through: 1, by: -1) {
+                buffer[place] = Self.digits[Int(value & 31)]
+                value >>= 5
+            }
+            return 27
         }
-        out[0] = UInt8(ascii: "k")
-        return String(decoding: out, as: UTF8.self)
     }
 
     /// Reads the form for venues back; nil if the text is not one of ours.
-    public init?(text: some StringProtocol) {
+    public init?(_ text: String) {
         let bytes = Array(text.utf8)
         guard bytes.count == 27, bytes[0] == UInt8(ascii: "k") else { return nil }
         var value: UInt128 = 0
-        for byte in bytes.dropFirst() {
-            guard let digit = "0123456789abcdefghjkmnpqrstvwxyz".utf8.enumerated().first(where: { $0.element == byte })?.offset,
-                value >> 123 == 0
-            else { return nil }
+        for (place, byte) in bytes.dropFirst().enumerated() {
+            // 26 digits hold 130 bits: the first may only use three of its five.
+            guard let digit = Self.digits.firstIndex(of: byte), place > 0 || digit < 8 else { return nil }
             value = value << 5 | UInt128(digit)
         }
-        self.init(high: UInt64(truncatingIfNeeded: value >> 64), low: UInt64(truncatingIfNeeded: value))
+        self.init(hi: UInt64(value >> 64), lo: UInt64(truncatingIfNeeded: value))
     }
 }
 

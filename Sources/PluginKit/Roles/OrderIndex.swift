@@ -20,7 +20,7 @@ public struct OrderIndex: ~Copyable {
 
     @inline(__always)
     private func home(_ id: OrderID) -> Int {
-        var mixed = id.low ^ (id.high &* 0x9e37_79b9_7f4a_7c15)
+        var mixed = id.lo ^ (id.hi &* 0x9e37_79b9_7f4a_7c15)
         mixed = (mixed ^ (mixed >> 29)) &* 0xbf58_476d_1ce4_e5b9
         return Int(truncatingIfNeeded: mixed >> 20) & mask
     }

@@ -103,7 +103,7 @@ func routerTable(onEvent: @escaping EventFunction) -> UnsafeRawPointer {
                 route: { instance, parent, request, error in
                     call(instance, .running, error) { core, _ in
                         let parent = try timely(parent, .all, core)
-                        guard parent.id.leg == 0 else { throw PluginError.invalid("a parent order's low 16 bits are 0") }
+                        guard parent.id.child == 0 else { throw PluginError.invalid("a parent order's low 16 bits are 0") }
                         try core.router?.route(parent, Request(host: core.host, id: request))
                     }
                 },

@@ -71,7 +71,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
         if isBroken { throw PluginError(.network, "this broker is broken on purpose") }
         requests[order.id] = request
         state[order.id] = (order.side, 0, order.quantity.raw)
-        say("order \(order.id.text) \(order.side == .buy ? "B" : "S") \(order.quantity.raw)")
+        say("order \(order.id.description) \(order.side == .buy ? "B" : "S") \(order.quantity.raw)")
     }
 
     func cancel(_ order: OrderID, _ request: Request) throws {
@@ -117,15 +117,15 @@ final class RehearsalVenue: Feed, Broker, Describing {
                 instrument, bid: Fixed(raw: price), bidQuantity: Fixed(raw: (step + 1) * Int64(KEEL_ONE)), ask: Fixed(raw: price),
                 askQuantity: .one, at: host.now)
         case "open" where words.count == 2:
-            guard let id = OrderID(text: words[1]), let known = state[id] else { return }
+            guard let id = OrderID(words[1]), let known = state[id] else { return }
             report(id, .open, known.side, filled: 0, leaves: known.leaves, flags)
         case "state" where words.count == 6:
-            guard let id = OrderID(text: words[1]), let filled = Int64(words[4]), let leaves = Int64(words[5]) else { return }
+            guard let id = OrderID(words[1]), let filled = Int64(words[4]), let leaves = Int64(words[5]) else { return }
             let side: Side = words[2] == "B" ? .buy : .sell
             report(id, leaves == 0 ? .filled : .open, side, filled: filled, leaves: leaves, flags)
             if leaves == 0, let request = requests.removeValue(forKey: id) { request.done() }
         case "fill" where words.count == 6:
-            guard let id = OrderID(text: words[1]), let quantity = Int64(words[4]), let price = Int64(words[5]) else { return }
+            guard let id = OrderID(words[1]), let quantity = Int64(words[4]), let price = Int64(words[5]) else { return }
             host.fill(
                 Fill(
                     id, instrument: instrument, side: words[2] == "B" ? .buy : .sell, quantity: Fixed(raw: quantity), price: Fixed(raw: price),
@@ -142,9 +142,9 @@ final class RehearsalVenue: Feed, Broker, Describing {
         }
     }
 
-    private func report(_ id: OrderID, _ state: OrderState, _ side: Side, filled: Int64, leaves: Int64, _ flags: UInt32) {
+    private func report(_ id: OrderID, _ state: Order.State, _ side: Side, filled: Int64, leaves: Int64, _ flags: UInt32) {
         host.order(
-            OrderUpdate(id, instrument: instrument, state, side: side, filled: Fixed(raw: filled), leaves: Fixed(raw: leaves), venueID: "v-\(id.text)"),
+            OrderUpdate(id, instrument: instrument, state, side: side, filled: Fixed(raw: filled), leaves: Fixed(raw: leaves), venueID: "v-\(id.description)"),
             request: requests[id]?.id ?? 0, at: host.now, flags: flags)
     }
 }

@@ -1,6 +1,7 @@
 import HostCore
 import HostPlugins
 import PluginAPI
+import PluginKit
 
 /// An instance as the outlet calls it.
 public enum Callee {

@@ -57,7 +57,7 @@ public class EffectOutlet: Outlet {
         return call(.submit, port, request: request) { $0.submit(order, request: request, error: $1) }
     }
 
-    public func cancel(_ port: Int, _ order: HostCore.OrderID, request: UInt64) -> keel_status {
+    public func cancel(_ port: Int, _ order: OrderID, request: UInt64) -> keel_status {
         effect.begin()
         effect.put(order)
         effect.put(request)
@@ -65,7 +65,7 @@ public class EffectOutlet: Outlet {
         return call(.cancel, port, request: request) { $0.cancel(order, request: request, error: $1) }
     }
 
-    public func replace(_ port: Int, _ order: HostCore.OrderID, with: ApprovedOrder, request: UInt64) -> keel_status {
+    public func replace(_ port: Int, _ order: OrderID, with: ApprovedOrder, request: UInt64) -> keel_status {
         effect.begin()
         effect.put(order)
         effect.put(with.order)

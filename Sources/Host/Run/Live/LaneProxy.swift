@@ -1,6 +1,7 @@
 import HostCore
 import HostPlugins
 import PluginAPI
+import PluginKit
 import Synchronization
 
 /// An instance on a lane of its own, as the engine calls it: every call is copied, handed to the lane and answered with OK
