@@ -28,7 +28,7 @@ struct FillRecord: BitwiseCopyable {
 
     init(from reader: inout ByteReader, market: Int32) throws {
         number = try reader.integer()
-        order = OrderID(high: try reader.integer(), low: try reader.integer())
+        order = OrderID(hi: try reader.integer(), lo: try reader.integer())
         orderNumber = try reader.integer()
         self.market = market
         guard let side = Side(rawValue: try reader.integer()) else { throw PluginError.invalid("a fill has no side") }
@@ -43,8 +43,8 @@ struct FillRecord: BitwiseCopyable {
 
     func write(to out: inout ByteWriter) {
         out.integer(number)
-        out.integer(order.high)
-        out.integer(order.low)
+        out.integer(order.hi)
+        out.integer(order.lo)
         out.integer(orderNumber)
         out.integer(side.rawValue)
         out.integer(quantity)
@@ -57,8 +57,8 @@ struct FillRecord: BitwiseCopyable {
 
 extension VenueOrder {
     func write(to out: inout ByteWriter) {
-        out.integer(id.high)
-        out.integer(id.low)
+        out.integer(id.hi)
+        out.integer(id.lo)
         out.integer(number)
         out.integer(side.rawValue)
         out.integer(features.rawValue)
@@ -72,7 +72,7 @@ extension VenueOrder {
     }
 
     init(from reader: inout ByteReader, market: Int) throws {
-        let id = OrderID(high: try reader.integer(), low: try reader.integer())
+        let id = OrderID(hi: try reader.integer(), lo: try reader.integer())
         let number = try reader.integer(UInt64.self)
         guard let side = Side(rawValue: try reader.integer()) else { throw PluginError.invalid("an order has no side") }
         let features = OrderFeatures(rawValue: try reader.integer())
@@ -151,8 +151,8 @@ struct Batch {
         }
         out.integer(UInt64(ids.count))
         for id in ids {
-            out.integer(id.high)
-            out.integer(id.low)
+            out.integer(id.hi)
+            out.integer(id.lo)
         }
         return out.bytes
     }
@@ -183,7 +183,7 @@ struct Batch {
             holdings.append(holding)
         }
         for _ in 0..<(try reader.integer(UInt64.self)) {
-            ids.append(OrderID(high: try reader.integer(), low: try reader.integer()))
+            ids.append(OrderID(hi: try reader.integer(), lo: try reader.integer()))
         }
         try reader.end()
     }

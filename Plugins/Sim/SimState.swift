@@ -70,7 +70,7 @@ extension Sim {
         for batch in batches { ids.formUnion(batch.ids) }
         for batch in batches {
             if let both = batch.orders.first(where: { ids.contains($0.order.id) && !$0.order.isTerminal }) {
-                throw PluginError.invalid("order \(both.order.id.text) is both open and over in the saved state")
+                throw PluginError.invalid("order \(both.order.id) is both open and over in the saved state")
             }
         }
         begin()
@@ -138,7 +138,7 @@ extension Sim {
         return [
             "orders": list((venue.live + past).sorted { $0.number < $1.number }) { order in
                 [
-                    "id": JSONValue(order.id.text), "venue_id": JSONValue("s\(order.number)"),
+                    "id": JSONValue(order.id.description), "venue_id": JSONValue("s\(order.number)"),
                     "symbol": JSONValue(listings[Int(order.market)].symbol), "side": order.side == .buy ? "buy" : "sell",
                     "state": JSONValue("\(order.state)"), "quantity": JSONValue(Fixed(raw: order.quantity)),
                     "filled": JSONValue(Fixed(raw: order.filled)), "average": JSONValue(Fixed(raw: order.average)),
@@ -147,7 +147,7 @@ extension Sim {
             },
             "fills": list(fills) { fill in
                 [
-                    "fill_id": JSONValue("f\(fill.number)"), "order": JSONValue(fill.order.text),
+                    "fill_id": JSONValue("f\(fill.number)"), "order": JSONValue(fill.order.description),
                     "symbol": JSONValue(listings[Int(fill.market)].symbol), "side": fill.side == .buy ? "buy" : "sell",
                     "quantity": JSONValue(Fixed(raw: fill.quantity)), "price": JSONValue(Fixed(raw: fill.price)),
                     "fee": JSONValue(Amount(raw: fill.fee)), "maker": JSONValue(fill.maker), "time": JSONValue(fill.time),
