@@ -15,6 +15,11 @@ extension Verb {
         .pluginEnable,
         .pluginDisable,
         .pluginPin,
+        .orders,
+        .positions,
+        .decisions,
+        .logs,
+        .explain,
         .schema,
     ]
 }

@@ -4,14 +4,16 @@ import Glibc
 /// Reads a host's log, oldest line first, across the files it is kept in.
 public struct LogReader {
     public struct Filter: Sendable {
-        public var run: UInt32?
-        public var level = HostLog.Level.trace
+        /// From and before these times; nil: no bound.
+        public var from: Int64?
+        public var before: Int64?
+        public var level = LogFile.Level.trace
         public var source: String?
         public var last = 100
         public init() {}
 
-        func takes(_ line: LogLine) -> Bool {
-            (run == nil || run == line.run) && line.level >= level && (source == nil || source == line.source)
+        func takes(_ line: LogEntry) -> Bool {
+            (from.map { line.time >= $0 } ?? true) && (before.map { line.time < $0 } ?? true) && line.level >= level && (source == nil || source == line.source)
         }
     }
 
@@ -23,8 +25,8 @@ public struct LogReader {
     public init(path: String) { self.path = path }
 
     /// The last lines that pass, oldest first.
-    public func last(_ filter: Filter) -> [LogLine] {
-        var found: [LogLine] = []
+    public func last(_ filter: Filter) -> [LogEntry] {
+        var found: [LogEntry] = []
         var number = 0
         // From the newest file back, only as far as needed.
         while found.count < filter.last {
@@ -37,7 +39,7 @@ public struct LogReader {
                 }
                 break
             }
-            var newest: [LogLine] = []
+            var newest: [LogEntry] = []
             for bytes in data.split(separator: UInt8(ascii: "\n")).reversed() where found.count + newest.count < filter.last {
                 if let line = LogReader.line(bytes), filter.takes(line) { newest.append(line) }
             }
@@ -48,7 +50,7 @@ public struct LogReader {
     }
 
     /// What was written since the last call; the first call gives nothing but remembers the end. For following.
-    public mutating func new(_ filter: Filter) -> [LogLine] {
+    public mutating func new(_ filter: Filter) -> [LogEntry] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return [] }
         defer { close(descriptor) }
@@ -82,17 +84,22 @@ public struct LogReader {
         return bytes[..<end].split(separator: UInt8(ascii: "\n")).compactMap { LogReader.line($0) }.filter(filter.takes)
     }
 
-    /// Nil: not a line of ours (half written, or damaged).
-    static func line(_ bytes: some Sequence<UInt8>) -> LogLine? {
-        guard let shape = try? JSONDecoder().decode(Shape.self, from: Data(bytes)), let level = HostLog.Level(word: shape.level) else { return nil }
-        return LogLine(time: shape.ns, level: level, run: shape.run, source: shape.source, text: shape.text)
+    /// A line of `LogFile`, or "2026-08-01T12:00:00.000Z level source: text". Nil: neither (half written, or damaged).
+    static func line(_ bytes: some Collection<UInt8>) -> LogEntry? {
+        if bytes.first == UInt8(ascii: "{") {
+            guard let shape = try? JSONDecoder().decode(Shape.self, from: Data(bytes)), let level = LogFile.Level(word: shape.level) else { return nil }
+            return LogEntry(time: shape.ns, level: level, source: shape.source, text: shape.text)
+        }
+        let parts = String(decoding: bytes, as: UTF8.self).split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, let time = TimeText.nanoseconds(String(parts[0])), let level = LogFile.Level(word: String(parts[1])) else { return nil }
+        guard let colon = parts[2].range(of: ": ") else { return nil }
+        return LogEntry(time: time, level: level, source: String(parts[2][..<colon.lowerBound]), text: String(parts[2][colon.upperBound...]))
     }
 }
 
 private struct Shape: Decodable {
     var ns: Int64
     var level: String
-    var run: UInt32
     var source: String
     var text: String
 }

@@ -57,6 +57,12 @@ public final class LedgerReader {
         }
     }
 
+    /// From when to when a run's time goes: to the start of the next one. Nil: there is no such run.
+    public func times(run: UInt32) throws(SQLiteError) -> (from: Int64, before: Int64?)? {
+        guard let from = try database.integer("SELECT started FROM runs WHERE run = ?", .init(run)) else { return nil }
+        return (from, try database.integer("SELECT started FROM runs WHERE run > ? ORDER BY run LIMIT 1", .init(run)))
+    }
+
     /// The plugins of a run, so that a later one can say what changed.
     public func plugins(run: UInt32) throws(SQLiteError) -> [RunFacts.Plugin] {
         try database.rows(

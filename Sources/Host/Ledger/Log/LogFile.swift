@@ -2,9 +2,9 @@ import Glibc
 import PluginAPI
 import Synchronization
 
-/// The host's log: what plugins and the host say, one JSON object a line, in a few files that replace each other.
+/// A log of what plugins and the host say, one JSON object a line, in a few files that replace each other.
 /// Any thread may write. Writing never blocks on a full disk and never fails the caller: a log isn't the ledger.
-public final class HostLog: Sendable {
+public final class LogFile: Sendable {
     public enum Level: UInt32, Sendable, CaseIterable, Comparable {
         case trace = 0, debug, info, warning, error, fatal, hostMisbehaving, pluginMisbehaving
 
@@ -32,6 +32,8 @@ public final class HostLog: Sendable {
         public static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
     }
 
+    /// In a host's state folder.
+    public static let name = "keel.log"
     /// Lines of one source in one second beyond which the rest are only counted.
     public static let mostPerSecond = 500
     /// Longer texts are cut.
@@ -59,27 +61,27 @@ public final class HostLog: Sendable {
 
     deinit { state.withLock { if $0.descriptor >= 0 { close($0.descriptor) } } }
 
-    /// `time`: nanoseconds since 1970; `run` 0: before there is one.
-    public func write(_ level: Level, from source: String, run: UInt32 = 0, at time: Int64, _ text: String) {
+    /// `time`: nanoseconds since 1970.
+    public func write(_ level: Level, from source: String, at time: Int64, _ text: String) {
         state.withLock { state in
             let second = time / 1_000_000_000
             var rate = state.rates[source] ?? (second, 0, 0)
             if rate.second != second {
                 if rate.dropped > 0 {
-                    put(LogLine(time: time, level: .warning, run: run, source: source, text: "\(rate.dropped) more lines in one second were left out"), &state)
+                    put(LogEntry(time: time, level: .warning, source: source, text: "\(rate.dropped) more lines in one second were left out"), &state)
                 }
                 rate = (second, 0, 0)
             }
             rate.lines += 1
-            if rate.lines > HostLog.mostPerSecond && level < .error { rate.dropped += 1 }
+            if rate.lines > LogFile.mostPerSecond && level < .error { rate.dropped += 1 }
             state.rates[source] = rate
-            if rate.lines > HostLog.mostPerSecond && level < .error { return }
-            let cut = text.utf8.count > HostLog.longestText ? String(decoding: text.utf8.prefix(HostLog.longestText), as: UTF8.self) + " ..." : text
-            put(LogLine(time: time, level: level, run: run, source: source, text: cut), &state)
+            if rate.lines > LogFile.mostPerSecond && level < .error { return }
+            let cut = text.utf8.count > LogFile.longestText ? String(decoding: text.utf8.prefix(LogFile.longestText), as: UTF8.self) + " ..." : text
+            put(LogEntry(time: time, level: level, source: source, text: cut), &state)
         }
     }
 
-    private func put(_ line: LogLine, _ state: inout State) {
+    private func put(_ line: LogEntry, _ state: inout State) {
         if state.descriptor < 0 { begin(&state) }
         let bytes = Array((line.json + "\n").utf8)
         if state.size > 0, state.size + bytes.count > limit {
@@ -116,23 +118,22 @@ public final class HostLog: Sendable {
 }
 
 /// One line of the log.
-public struct LogLine: Sendable, Equatable {
+public struct LogEntry: Sendable, Equatable {
     public var time: Int64
-    public var level: HostLog.Level
-    public var run: UInt32
+    public var level: LogFile.Level
     public var source: String
     public var text: String
 
-    public init(time: Int64, level: HostLog.Level, run: UInt32, source: String, text: String) {
+    public init(time: Int64, level: LogFile.Level, source: String, text: String) {
         self.time = time
         self.level = level
-        self.run = run
         self.source = source
         self.text = text
     }
 
-    var json: String {
-        "{\"time\":\"\(TimeText.utc(time))\",\"ns\":\(time),\"level\":\"\(level.word)\",\"run\":\(run),\"source\":\(quoted(source)),\"text\":\(quoted(text))}"
+    /// One line, without its end.
+    public var json: String {
+        "{\"time\":\"\(TimeText.utc(time))\",\"ns\":\(time),\"level\":\"\(level.word)\",\"source\":\(quoted(source)),\"text\":\(quoted(text))}"
     }
 
     private func quoted(_ text: String) -> String {
