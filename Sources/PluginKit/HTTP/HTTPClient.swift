@@ -20,6 +20,11 @@ public struct HTTPResponse: Sendable {
     public var head: HTTPHead
     public var body: [UInt8]
     public var status: Int { head.status }
+
+    public init(head: HTTPHead, body: [UInt8]) {
+        self.head = head
+        self.body = body
+    }
 }
 
 /// Why a request has no answer, and what that means for what it asked.

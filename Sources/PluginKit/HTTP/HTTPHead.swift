@@ -32,6 +32,8 @@ public struct HTTPHead: Equatable, Sendable {
 
     public static let limit = 65_536
 
+    public init() {}
+
     public static func == (a: HTTPHead, b: HTTPHead) -> Bool {
         a.method == b.method && a.target == b.target && a.status == b.status && a.reason == b.reason && a.minorVersion == b.minorVersion
             && a.headers.elementsEqual(b.headers, by: { $0.name == $1.name && $0.value == $1.value })
