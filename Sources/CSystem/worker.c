@@ -22,7 +22,7 @@
 #define CLOSE_RANGE_CLOEXEC (1u << 2)
 #endif
 
-enum { MOST_DESCRIPTORS = 16, PARKED = 200 };
+enum { MOST_DESCRIPTORS = 16, PARKED = 32 };
 
 /* Runs in the child between vfork and exec: plain system calls only, and no return. */
 static void become(const char *program, char *const argv[], char *const envp[], const int *fds, int count,

@@ -394,7 +394,7 @@ final class RemoteInstance {
         }
         let now = Monotonic.now()
         if let ping {
-            if now - ping.sent > settings.callLimit {
+            if now - ping.sent > settings.callLimit * 2 {
                 drain()
                 if self.session === session, self.ping != nil { died(.hung(call: "its own work, no sign of life")) }
             }
