@@ -22,7 +22,7 @@
 #define CLOSE_RANGE_CLOEXEC (1u << 2)
 #endif
 
-enum { MOST_DESCRIPTORS = 16, PARKED = 200 };
+enum { MOST_DESCRIPTORS = 16, PARKED = 32 };
 
 /* Runs in the child between vfork and exec: plain system calls only, and no return. */
 static void become(const char *program, char *const argv[], char *const envp[], const int *fds, int count,
@@ -86,6 +86,8 @@ int csystem_worker_start(const char *program, char *const argv[], char *const en
     while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
     return error;
 }
+
+int csystem_worker_find(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int csystem_worker_kill(int pidfd, int signal) {
     return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0 ? 0 : errno;

@@ -38,6 +38,8 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
     private let misbehaviourCount = Atomic<Int>(0)
     private let skippedCount = Atomic<Int>(0)
     private let logLimit = Mutex(LogLimit())
+    /// Errors have a bucket of their own: chatter must not keep the line out that says why an instance died.
+    private let errorLimit = Mutex(LogLimit())
     private let instruments = Mutex(InstrumentArena())
     /// Never freed: a plugin's forgotten thread that calls the host after `destroy` must find a table that says no.
     private let table: UnsafeMutablePointer<keel_host>
@@ -224,7 +226,8 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
     /// A line about this instance from the host itself.
     public func report(_ level: LogLine.Level, _ text: String) {
         let now = services.now()
-        guard case .write(let dropped) = logLimit.withLock({ $0.admit(now) }) else { return }
+        let verdict = level >= .error ? errorLimit.withLock { $0.admit(now) } : logLimit.withLock { $0.admit(now) }
+        guard case .write(let dropped) = verdict else { return }
         if dropped > 0 {
             services.log(LogLine(level: .warn, instance: name, at: now, text: "\(dropped) lines dropped: more than \(LogLimit.perSecond) a second"))
         }
