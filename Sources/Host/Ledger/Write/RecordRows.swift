@@ -265,7 +265,8 @@ struct RecordRows {
 
     private func id(_ order: OrderID) -> SQLValue { order.isNone ? .null : .text(order.description) }
 
-    private func json(_ value: some Encodable) throws(SQLiteError) -> SQLValue {
+    private func json(_ value: [some Encodable]) throws(SQLiteError) -> SQLValue {
+        if value.isEmpty { return .text("[]") }
         do { return .text(String(decoding: try StateCoding.bytes(value), as: UTF8.self)) } catch {
             throw .badValue(path: database.path, column: "json", found: "\(error)")
         }
