@@ -35,7 +35,7 @@ final class SyntheticSource: MarketSource {
     init(_ config: SimConfig) { self.config = config }
 
     var nextDue: Int64? {
-        streams.lazy.map { $0.history.isEmpty ? $0.trade.time : .min }.min()
+        streams.lazy.map { $0.history.isEmpty ? $0.trade.time : 0 }.min()
     }
 
     func begin(_ instrument: Instrument, at now: Int64, last: Fixed?) throws -> Bool {
@@ -91,7 +91,10 @@ final class SyntheticSource: MarketSource {
             streams[place].history = []
         }
         while let place = streams.indices.min(by: { streams[$0].trade.time < streams[$1].trade.time }), streams[place].trade.time <= now {
-            step(&streams[place], now, body)
+            // A copy: whoever gets the events may ask when the next is due.
+            var stream = streams[place]
+            step(&stream, now, body)
+            streams[place] = stream
         }
     }
 

@@ -19,6 +19,7 @@ public final class TestHost {
     /// What `emit` answers.
     public var emitStatus: keel_status = KEEL_OK
     private var instruments: [UInt32: keel_instrument] = [:]
+    public var instrumentCount: Int { instruments.count }
     private var strings: [UnsafeMutablePointer<CChar>] = []
     private var lastTimer: UInt64 = 0
 
