@@ -112,7 +112,7 @@ import Testing
     }
 
     @Test func theRegimeCountsUntilTheLearnerKnows() throws {
-        let instance = try instance()
+        let instance = try instance(#"{"enter": 0.05}"#)
         var calm = snapshot(bars(rising))
         calm.fixed.regime = KEEL_REGIME_CALM
         var volatile = calm
