@@ -15,7 +15,7 @@ final class Score {
         var opened: Int64 = 0
     }
 
-    let startEquity: Amount
+    private(set) var startEquity: Amount
     private(set) var cash: Amount
     private(set) var fees = Amount.zero
     private(set) var funding = Amount.zero
@@ -79,6 +79,17 @@ final class Score {
     deinit {
         units.deallocate()
         lastPrice.deallocate()
+    }
+
+    /// The money there is to begin with, known once the venue has told its balances.
+    func begin(with equity: Amount, at time: Int64) {
+        startEquity = equity
+        cash = equity
+        running = equity.double
+        peak = running
+        samples = []
+        curve = []
+        begin(at: time)
     }
 
     var samplePeriod: Int64 { period }
