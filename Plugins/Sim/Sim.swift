@@ -32,6 +32,8 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
     var fills: [FillRecord] = []
     private var armed: (due: Int64, timer: UInt64)?
     private var broken = false
+    /// The instrument of the last order, and its place.
+    private var lastOrdered: (id: UInt32, place: Int) = (0, 0)
     /// The end of the tape was told.
     var tapeEnded = false
 
@@ -61,6 +63,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         for (name, total) in config.balances.sorted(by: { $0.key < $1.key }) { _ = venue.asset(name, start: total) }
         listings = []
         byID = [:]
+        lastOrdered = (0, 0)
         past = []
         fills = []
         endedAt = [:]
@@ -131,7 +134,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         let base = parts.first.map { String($0) } ?? symbol
         return venue.addMarket(
             Market(
-                id: 0, tick: 0, lot: 0, minimum: 0, maximum: 0, multiplier: Fixed.scale, minimumNotional: 0, isDerivative: false,
+                id: 0, grid: Grid(tick: 0, lot: 0, minimum: 0, maximum: .max, multiplier: Fixed.scale, minimumNotional: 0), isDerivative: false,
                 isPerpetual: false, base: venue.asset(base, start: config.balances[base] ?? 0),
                 quote: quote(parts.count > 1 ? String(parts[1]) : base), fundingRate: config.rules.fundingRate.raw))
     }
@@ -140,12 +143,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
 
     private func fit(_ market: UnsafeMutablePointer<Market>, _ instrument: Instrument) {
         market.pointee.id = instrument.id
-        market.pointee.tick = instrument.tick.raw
-        market.pointee.lot = instrument.lot.raw
-        market.pointee.minimum = instrument.minimumQuantity.raw
-        market.pointee.maximum = instrument.maximumQuantity.raw
-        market.pointee.multiplier = instrument.multiplier.raw
-        market.pointee.minimumNotional = instrument.minimumNotional.raw
+        market.pointee.grid = instrument.grid
         market.pointee.isDerivative = instrument.isDerivative
         market.pointee.isPerpetual = instrument.kind == .perpetual
         if !instrument.quoteAsset.isEmpty { market.pointee.quote = quote(instrument.quoteAsset) }
@@ -158,17 +156,24 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
 
     func submit(_ order: Order, _ request: Request) throws {
         if broken { throw PluginError(.internalFault, "the venue's file can't be written: it takes no orders") }
-        guard let place = place(of: order.instrument), let instrument = listings[place].instrument else {
+        guard let place = order.instrument == lastOrdered.id ? lastOrdered.place : place(of: order.instrument) else {
             throw PluginError.notFound("the host knows no instrument \(order.instrument)")
         }
+        lastOrdered = (order.instrument, place)
         let market = venue.markets[place]
         if market.pointee.last == 0 { try beginMarket(place) }
-        try order.check(against: instrument, price: Fixed(raw: market.pointee.executable(order.side)))
+        if !market.pointee.grid.surelyAdmits(order) {
+            try listings[place].instrument.map { try order.check(against: $0, price: Fixed(raw: market.pointee.executable(order.side))) }
+        }
         let now = host.now
         // What was sent earlier arrives earlier.
         if venue.nextArrival != nil { venue.advance(to: now) }
         guard venue.submit(order, market: place, request: request.id, now: now) else {
+<<<<<<< HEAD
             throw PluginError(.duplicate, "the order id \(order.id.description) was used before")
+=======
+            throw PluginError(.duplicate, "the order id \(order.id) was used before")
+>>>>>>> plugins
         }
         if journal != nil { try writeDown(sent: order.id) }
         teller.pending(order, number: venue.orderNumber, request: request.id, at: now)

@@ -70,7 +70,7 @@ extension Sim {
         for batch in batches { ids.formUnion(batch.ids) }
         for batch in batches {
             if let both = batch.orders.first(where: { ids.contains($0.order.id) && !$0.order.isTerminal }) {
-                throw PluginError.invalid("order \(both.order.id.description) is both open and over in the saved state")
+                throw PluginError.invalid("order \(both.order.id) is both open and over in the saved state")
             }
         }
         begin()
@@ -153,7 +153,7 @@ extension Sim {
                     "fee": JSONValue(Amount(raw: fill.fee)), "maker": JSONValue(fill.maker), "time": JSONValue(fill.time),
                 ]
             },
-            "balances": JSONValue(balances), "positions": JSONValue(positions), "orders_taken": JSONValue(venue.orderNumber),
+            "environment": "simulated", "balances": JSONValue(balances), "positions": JSONValue(positions), "orders_taken": JSONValue(venue.orderNumber),
             "trades_made": JSONValue(venue.fillNumber),
         ]
     }

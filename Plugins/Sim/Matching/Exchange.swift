@@ -165,7 +165,7 @@ struct Exchange: ~Copyable {
             let (after, over) = (order.side == .buy ? market.pointee.position : -market.pointee.position).addingReportingOverflow(Int128(order.quantity))
             guard !over, price > 0 else { return over ? .overflow : nil }
             guard after > 0, let exposed = scaled(after, Int128(price), by: 100_000_000),
-                let sized = scaled(exposed, Int128(market.pointee.multiplier), by: 100_000_000),
+                let sized = scaled(exposed, Int128(market.pointee.grid.multiplier), by: 100_000_000),
                 let carried = scaled(max(equity(market.pointee.quote), 0), Int128(rules.leverage.raw), by: 100_000_000)
             else { return after > 0 ? .overflow : nil }
             return sized > carried ? .margin : nil
@@ -190,7 +190,7 @@ struct Exchange: ~Copyable {
     @inline(__always)
     static func worth(_ price: Int64, _ quantity: Int64, _ market: UnsafeMutablePointer<Market>) -> Int128 {
         let product = Int128(price) * Int128(quantity)
-        let multiplier = market.pointee.multiplier
+        let multiplier = market.pointee.grid.multiplier
         if multiplier == Fixed.scale { return product }
         return scaled(product, Int128(multiplier), by: 100_000_000) ?? .max / 4
     }
@@ -204,12 +204,12 @@ struct Exchange: ~Copyable {
             let price = here.last > 0 ? here.last : here.entry
             let size = Int128(truncatingIfNeeded: here.position.magnitude)
             guard var value = scaled(size, Int128(price), by: 100_000_000) else { continue }
-            if here.multiplier != Fixed.scale { value = scaled(value, Int128(here.multiplier), by: 100_000_000) ?? value }
+            if here.grid.multiplier != Fixed.scale { value = scaled(value, Int128(here.grid.multiplier), by: 100_000_000) ?? value }
             if here.position < 0 { value = -value }
             // A derivative is worth its open profit, a thing held its price.
             if here.isDerivative {
                 var spent = rounded(here.cost, by: 100_000_000)
-                if here.multiplier != Fixed.scale { spent = scaled(spent, Int128(here.multiplier), by: 100_000_000) ?? spent }
+                if here.grid.multiplier != Fixed.scale { spent = scaled(spent, Int128(here.grid.multiplier), by: 100_000_000) ?? spent }
                 value -= here.position < 0 ? -spent : spent
             }
             sum += value
@@ -243,7 +243,11 @@ struct Exchange: ~Copyable {
                 continue
             }
             let slot = Int32(truncatingIfNeeded: orders.count)
+<<<<<<< HEAD
             guard index.insert(saved.id, slot: Int(slot)) else { throw PluginError.invalid("order \(saved.id.description) stands in the state twice") }
+=======
+            guard index.insert(saved.id, slot: Int(slot)) else { throw PluginError.invalid("order \(saved.id) stands in the state twice") }
+>>>>>>> plugins
             var order = saved
             order.previous = -1
             order.next = -1
@@ -294,8 +298,7 @@ struct Exchange: ~Copyable {
     }
 
     private mutating func release(_ slot: Int) {
-        index.remove(orders[slot].id)
-        _ = index.insert(orders[slot].id, slot: Exchange.over)
+        index.move(orders[slot].id, to: Exchange.over)
         free.append(Int32(truncatingIfNeeded: slot))
         busy -= 1
     }
