@@ -189,6 +189,11 @@ extension Engine {
 
     // MARK: Success and failure
 
+    /// The first decider whose breaker is closed is the one whose observer may open the gate.
+    func setListening(_ pipeline: UnsafeMutablePointer<Pipeline>) {
+        pipeline.pointee.listening = pipeline.pointee.state.deciders.firstIndex { $0.openUntil == 0 } ?? 0
+    }
+
     private func succeeded(_ pipeline: UnsafeMutablePointer<Pipeline>, _ place: Int) {
         let bit: UInt64 = 1 << UInt64(place)
         let wasOpen = pipeline.pointee.state.deciders[place].openUntil != 0
@@ -196,6 +201,7 @@ extension Engine {
         guard wasOpen || pipeline.pointee.state.deciders[place].failures != 0 else { return }
         pipeline.pointee.state.deciders[place].failures = 0
         pipeline.pointee.state.deciders[place].openUntil = 0
+        setListening(pipeline)
         setDirty(pipeline)
         if wasOpen {
             note(.decider, pipeline, open: false, until: 0, value: .zero, limit: .zero, port: pipeline.pointee.chain[place].port)
@@ -214,6 +220,7 @@ extension Engine {
         guard wasTrial || failures >= most else { return }
         let until = now.addingReportingOverflow(pipeline.pointee.settings.chain.pause).partialValue
         pipeline.pointee.state.deciders[place].openUntil = until
+        setListening(pipeline)
         note(
             .decider, pipeline, open: true, until: until, value: Amount(raw: Int128(failures)), limit: Amount(raw: Int128(most)),
             port: pipeline.pointee.chain[place].port)
@@ -301,7 +308,7 @@ extension Engine {
         remember(decision, asked, book, event, answer)
 
         if let problem = DecisionChecks.useProblem(decision, expected, now: now) {
-            note(decision, asked, book, port, .invalid, .none, event, answer)
+            note(decision, asked, book, port, .refused, .none, event, answer)
             refuse(book, problem, decision: asked.sequence)
         } else {
             act(decision, asked, book, port, event, answer)

@@ -197,7 +197,7 @@ extension Engine {
         for index in 0..<book.pointee.observerCount {
             let observer = observers + index
             if let call = observer.pointee.call { observer.pointee.answer.pointee = call(observer.pointee.instance, event) }
-            if observer.pointee.answer.pointee == KEEL_ASK, observer.pointee.place == max(pipelines[book.pointee.pipeline].serving, 0),
+            if observer.pointee.answer.pointee == KEEL_ASK, observer.pointee.place == pipelines[book.pointee.pipeline].listening,
                 pipelines[book.pointee.pipeline].settings.gate.asks
             {
                 bits = KEEL_GATE_ASKED

@@ -114,13 +114,18 @@ extension Engine {
 
     func exitTimer(_ book: UnsafeMutablePointer<Book>) {
         guard book.pointee.position.exiting != nil, !book.pointee.isFlat else { return }
-        if unfilled(book, .exit, excluding: .none) == 0 { _ = sendExit(book, sequence: nextSequence(book)) } else { retryExit(book) }
+        if unfilled(book, .exit, excluding: .none) == 0 {
+            _ = sendExit(book, sequence: nextSequence(book))
+        } else {
+            // One is under way: what becomes of it decides, and this is only in case nothing ever does.
+            arm(.exit, book.pointee.index, at: now &+ 5 * Span.second)
+        }
     }
 
     /// Something of an exit came to its end: if all of it did and the position is still there, another order follows.
     func continueExit(_ book: UnsafeMutablePointer<Book>) {
-        if book.pointee.isFlat || unfilled(book, .exit, excluding: .none) != 0 { return }
-        retryExit(book)
+        if book.pointee.isFlat { return }
+        if unfilled(book, .exit, excluding: .none) == 0 { retryExit(book) }
     }
 
     // MARK: Life of a position

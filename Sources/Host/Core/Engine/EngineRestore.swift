@@ -83,6 +83,7 @@ extension Engine {
             }
             pipeline.pointee.state = state
             pipeline.pointee.peak = state.peakEquity.raw.multipliedReportingOverflow(by: Int128(Fixed.scale)).partialValue
+            setListening(pipeline)
             pipeline.pointee.serving = pipeline.pointee.chain.firstIndex { $0.name == saved.serving } ?? -1
         }
     }
@@ -197,6 +198,7 @@ extension Engine {
                 pipeline.pointee.state.deciders[place].failures = 0
                 note(.decider, pipeline, open: false, until: 0, value: .zero, limit: .zero, port: pipeline.pointee.chain[place].port)
             }
+            setListening(pipeline)
             setFloor(pipeline)
             setDirty(pipeline)
         }

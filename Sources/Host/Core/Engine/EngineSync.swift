@@ -152,7 +152,7 @@ extension Engine {
             }
             book.pointee.orders[place].conclude(.cancelled, at: now)
             noteOrder(book, place, before: before, vendorCode: 0, venueID: "", message: "not at the venue")
-            alert(.warning, "missing", book, "order \(id) is not at the venue; it counts as cancelled unless the venue says otherwise")
+            alert(.warning, "missing", book, "order \(id), \(before.word) here, is not at the venue; it counts as cancelled unless the venue says otherwise")
             let order = book.pointee.orders[place]
             settle(book)
             if order.role == .exit { retryExit(book) }

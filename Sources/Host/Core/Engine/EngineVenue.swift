@@ -252,7 +252,8 @@ extension Engine {
         setDirty(pipeline)
 
         noteFill(fill, event, book, order, key, effect, fee.money)
-        if beforeStatus != order.status { noteOrder(book, index, before: beforeStatus, vendorCode: 0, venueID: "", message: "") }
+        // The order's row must show every fill, whether it changed its state or not.
+        if recordsState || beforeStatus != order.status { noteOrder(book, index, before: beforeStatus, vendorCode: 0, venueID: "", message: "") }
         if order.filled > order.quantity {
             alert(.critical, "overfill", book, "order \(order.id): \(order.filled) filled of \(order.quantity) ordered; the position follows the fills")
         }

@@ -35,6 +35,8 @@ struct Pipeline {
     let barsWanted: Int
     var state: PipelineState
     var serving = -1
+    /// Place in the chain of the one that would be asked next: its observer may ask for it.
+    var listening = 0
     var minute = MinuteWindow()
     /// Cost of the answers being waited for.
     var reserved = Amount.zero
