@@ -87,6 +87,8 @@ int csystem_worker_start(const char *program, char *const argv[], char *const en
     return error;
 }
 
+int csystem_worker_find(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
 int csystem_worker_kill(int pidfd, int signal) {
     return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0 ? 0 : errno;
 }

@@ -182,9 +182,9 @@ extension RemoteInstance {
             return
         }
         retryDelay = 2_000_000_000
-        tell(.restarted(took: Monotonic.now() - begun, mustSync: mustSync))
         // A plugin that never speaks of its link is taken to have one; the host syncs on this.
         if !reportsLinks { emitLink(KEEL_LINK_UP, KEEL_OK, "the worker was restarted") }
+        tell(.restarted(took: Monotonic.now() - begun, mustSync: mustSync))
     }
 
     private func rebuild(_ error: inout keel_error) -> keel_status {

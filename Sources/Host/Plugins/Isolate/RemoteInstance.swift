@@ -173,7 +173,8 @@ final class RemoteInstance {
         guard waitUntil(limit: limit, what, { $0.answer != nil }), let answer else { return lost(kind, error) }
         self.answer = nil
         if answer.status < 0 { fill(error, with: answer.error) }
-        if answer.status >= 0, let bytes {
+        // A configuration's problems come with a refusal.
+        if answer.status >= 0 || kind == .checkConfig, let bytes {
             let status = bytes(answer.bytes)
             if status < 0 { return status }
         }
