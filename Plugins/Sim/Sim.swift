@@ -169,11 +169,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         // What was sent earlier arrives earlier.
         if venue.nextArrival != nil { venue.advance(to: now) }
         guard venue.submit(order, market: place, request: request.id, now: now) else {
-<<<<<<< HEAD
-            throw PluginError(.duplicate, "the order id \(order.id.description) was used before")
-=======
             throw PluginError(.duplicate, "the order id \(order.id) was used before")
->>>>>>> plugins
         }
         if journal != nil { try writeDown(sent: order.id) }
         teller.pending(order, number: venue.orderNumber, request: request.id, at: now)
@@ -371,7 +367,8 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         }
         guard let due else { return }
         do {
-            armed = (due, try host.timer(after: max(due &- host.now, 0)))
+            let now = host.now
+            armed = (due, try host.timer(after: due > now ? due - now : 0))
         } catch { host.log(.error, "\(error)") }
     }
 

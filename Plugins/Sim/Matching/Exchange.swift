@@ -243,11 +243,7 @@ struct Exchange: ~Copyable {
                 continue
             }
             let slot = Int32(truncatingIfNeeded: orders.count)
-<<<<<<< HEAD
-            guard index.insert(saved.id, slot: Int(slot)) else { throw PluginError.invalid("order \(saved.id.description) stands in the state twice") }
-=======
             guard index.insert(saved.id, slot: Int(slot)) else { throw PluginError.invalid("order \(saved.id) stands in the state twice") }
->>>>>>> plugins
             var order = saved
             order.previous = -1
             order.next = -1
