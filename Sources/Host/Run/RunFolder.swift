@@ -1,6 +1,7 @@
 import CSystem
 import Foundation
 import Glibc
+import HostLedger
 
 /// The folder a host keeps everything in. One host at a time; nobody else may look inside.
 public struct RunFolder: Equatable, Sendable {
@@ -8,7 +9,7 @@ public struct RunFolder: Equatable, Sendable {
 
     public init(_ path: String) { self.path = path }
 
-    public var ledger: String { path + "/ledger.db" }
+    public var ledger: String { path + "/" + Ledger.name }
     public var journals: String { path + "/journal" }
     public func journal(run: UInt32) -> String { journals + "/\(run).journal" }
     /// Runs with a journal, in order.

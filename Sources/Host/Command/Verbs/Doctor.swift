@@ -10,7 +10,7 @@ extension Verb {
         arguments: [manifestArgument],
         options: [.json, .state, Option("offline", "don't try endpoints")],
         run: { call in
-            let folder = call.runFolder()
+            let folder = try call.runFolder()
             var findings = Doctor(folder).examine()
             let report = call.readManifest()
             if report.errors.isEmpty {

@@ -12,7 +12,7 @@ extension Verb {
         arguments: [Argument("STATE", .optional, "on or off"), manifestArgument],
         options: [.json, .state, Option("reason", value: "TEXT", "written into the file, the log and the alerts")],
         run: { call in
-            let folder = call.runFolder()
+            let folder = try call.runFolder()
             let switched = KillSwitch(folder: folder)
             do throws(RunError) {
                 switch call.arguments.first {

@@ -12,7 +12,7 @@ extension Verb {
         arguments: [Argument("RUN", .one, "number of the run, or last"), manifestArgument],
         options: [.json, .state, Option("verify", "compare, and fail on the first difference")],
         run: { call in
-            let folder = call.runFolder()
+            let folder = try call.runFolder()
             let runs = folder.recordedRuns()
             guard let first = call.arguments.first, let run = first == "last" ? runs.last : UInt32(first) else {
                 throw Failure(.usage, call.arguments.first == "last" ? "nothing was recorded in \(folder.path)" : "RUN must be a number, or last")

@@ -1,4 +1,5 @@
 import HostCore
+import struct HostCore.OrderState
 import PluginKit
 
 /// What a restart finds.

@@ -113,7 +113,7 @@ public final class LiveHost {
         self.options = options
         folder = RunFolder(composition.statePath)
         try folder.prepare()
-        log = RunLog(path: folder.path + "/keel.log", echoes: !options.isQuiet)
+        log = RunLog(path: folder.path + "/" + LogFile.name, echoes: !options.isQuiet)
         clock = HostClock(options.pace)
         sink = EventSink(clock: clock)
         killSwitch = KillSwitch(folder: folder)

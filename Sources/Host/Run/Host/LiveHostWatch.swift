@@ -67,7 +67,7 @@ extension LiveHost {
     }
 
     func take(_ alert: Alert) {
-        let level: HostLog.Level =
+        let level: LogFile.Level =
             switch alert.severity {
             case .info: .info
             case .warning: .warning

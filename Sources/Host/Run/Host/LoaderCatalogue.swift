@@ -94,7 +94,7 @@ extension ComponentDescription {
 private final class NoServices: HostServices {
     func now() -> keel_time { HostClock.wall() }
     func emit(_ event: UnsafePointer<keel_event>, from instance: InstanceHost) -> keel_status { KEEL_OK }
-    func log(_ line: HostPlugins.LogLine) {}
+    func log(_ line: LogLine) {}
     func failed(_ instance: InstanceHost, why: keel_status, text: String) {}
     func secret(_ name: String, for instance: InstanceHost) -> Result<[UInt8], HostStatus> { .failure(HostStatus(KEEL_E_NOT_FOUND)) }
     func put(_ key: String, _ bytes: [UInt8], for instance: InstanceHost) -> keel_status { KEEL_E_UNSUPPORTED }

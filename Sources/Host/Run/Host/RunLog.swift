@@ -5,17 +5,17 @@ import HostPlugins
 
 /// What the host and its plugins say: into the log file of the state folder and, unless the run is quiet, to standard error.
 public final class RunLog: Sendable {
-    private let file: HostLog
-    private let least: HostLog.Level
+    private let file: LogFile
+    private let least: LogFile.Level
     private let echoes: Bool
 
-    public init(path: String, least: HostLog.Level = .info, echoes: Bool) {
-        file = HostLog(path: path)
+    public init(path: String, least: LogFile.Level = .info, echoes: Bool) {
+        file = LogFile(path: path)
         self.least = least
         self.echoes = echoes
     }
 
-    public func write(_ level: HostLog.Level, _ source: String, _ text: String, at time: Int64 = HostClock.wall()) {
+    public func write(_ level: LogFile.Level, _ source: String, _ text: String, at time: Int64 = HostClock.wall()) {
         guard level >= least else { return }
         file.write(level, from: source, at: time, text)
         guard echoes else { return }
@@ -23,7 +23,7 @@ public final class RunLog: Sendable {
         _ = bytes.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
     }
 
-    public func write(_ line: HostPlugins.LogLine) { write(HostLog.Level(line.level.rawValue), line.instance, line.text, at: line.at) }
+    public func write(_ line: LogLine) { write(LogFile.Level(line.level.rawValue), line.instance, line.text, at: line.at) }
 
     /// UTC to the millisecond.
     public static func stamp(_ time: Int64) -> String {

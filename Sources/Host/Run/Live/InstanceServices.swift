@@ -9,7 +9,7 @@ final class InstanceServices: HostServices, @unchecked Sendable {
         var sink: EventSink
         var store: PluginStore?
         var secrets: @Sendable (String) -> Result<[UInt8], HostStatus>
-        var log: @Sendable (HostPlugins.LogLine) -> Void
+        var log: @Sendable (LogLine) -> Void
         var failed: @Sendable (Source, keel_status, String) -> Void
     }
 
@@ -27,7 +27,7 @@ final class InstanceServices: HostServices, @unchecked Sendable {
 
     func emit(_ event: UnsafePointer<keel_event>, from instance: InstanceHost) -> keel_status { shared.sink.emit(event, from: source) }
 
-    func log(_ line: HostPlugins.LogLine) { shared.log(line) }
+    func log(_ line: LogLine) { shared.log(line) }
 
     func failed(_ instance: InstanceHost, why: keel_status, text: String) { shared.failed(source, why, text) }
 
