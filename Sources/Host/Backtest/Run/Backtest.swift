@@ -256,6 +256,7 @@ public final class Backtest {
         result.from = scoreFrom
         result.to = engine.now
         result.events = scored
+        result.meanGap = scored > 0 ? (engine.now - scoreFrom) / Int64(max(1, scored / max(1, traded.count))) : 0
         score.write(to: &result)
         fill(&result, outlet, services)
         result.engineSeconds = Double(engineEnd - engineStart) / 1e9

@@ -15,6 +15,14 @@ public enum BacktestError: Error, Equatable, Sendable, CustomStringConvertible {
     case mixedCurrencies([String])
     case stopped
 
+    /// It could be run and must not be: the answers would not be what they claim.
+    public var isRefusal: Bool {
+        switch self {
+        case .notDeterministic, .notInline, .noVenue: true
+        default: false
+        }
+    }
+
     public var description: String {
         switch self {
         case .noPipeline(let wanted, let known):
