@@ -49,6 +49,11 @@ let library: [Target] = [
             "PluginAPI", "PluginKit", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest",
         ],
         path: "Sources/Host/Command", swiftSettings: swift),
+    // make bench
+    .executableTarget(
+        name: "keel-bench",
+        dependencies: ["PluginAPI", "PluginKit", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostBacktest"],
+        path: "Benchmarks", swiftSettings: swift),
 ]
 
 let venues: [Target] = [

@@ -153,7 +153,7 @@ extension Sim {
                     "fee": JSONValue(Amount(raw: fill.fee)), "maker": JSONValue(fill.maker), "time": JSONValue(fill.time),
                 ]
             },
-            "balances": JSONValue(balances), "positions": JSONValue(positions), "orders_taken": JSONValue(venue.orderNumber),
+            "environment": "simulated", "balances": JSONValue(balances), "positions": JSONValue(positions), "orders_taken": JSONValue(venue.orderNumber),
             "trades_made": JSONValue(venue.fillNumber),
         ]
     }

@@ -21,6 +21,7 @@ extension Verb {
         .logs,
         .explain,
         .schema,
+        .backtest,
         .dataSynth,
         .dataImport,
         .dataExport,

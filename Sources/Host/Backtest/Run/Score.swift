@@ -15,7 +15,7 @@ final class Score {
         var opened: Int64 = 0
     }
 
-    let startEquity: Amount
+    private(set) var startEquity: Amount
     private(set) var cash: Amount
     private(set) var fees = Amount.zero
     private(set) var funding = Amount.zero
@@ -32,6 +32,8 @@ final class Score {
     // The hot part: flat memory, one entry an instrument.
     private let units: UnsafeMutablePointer<Double>
     private let lastPrice: UnsafeMutablePointer<Int64>
+    /// When each instrument's price was last heard of.
+    private let heardAt: UnsafeMutablePointer<Int64>
     private var running: Double
     private var peak: Double
     private var peakTime: Int64 = 0
@@ -66,6 +68,8 @@ final class Score {
         units.initialize(repeating: 0, count: multipliers.count + 1)
         lastPrice = .allocate(capacity: multipliers.count + 1)
         lastPrice.initialize(repeating: 0, count: multipliers.count + 1)
+        heardAt = .allocate(capacity: multipliers.count + 1)
+        heardAt.initialize(repeating: 0, count: multipliers.count + 1)
         running = startEquity.double
         peak = running
         let length = max(1, last - first)
@@ -79,6 +83,18 @@ final class Score {
     deinit {
         units.deallocate()
         lastPrice.deallocate()
+        heardAt.deallocate()
+    }
+
+    /// The money there is to begin with, known once the venue has told its balances.
+    func begin(with equity: Amount, at time: Int64) {
+        startEquity = equity
+        cash = equity
+        running = equity.double
+        peak = running
+        samples = []
+        curve = []
+        begin(at: time)
     }
 
     var samplePeriod: Int64 { period }
@@ -121,6 +137,7 @@ final class Score {
         let held = units[instrument]
         let change = price &- lastPrice[instrument]
         lastPrice[instrument] = price
+        heardAt[instrument] = now
         if held != 0 || touched {
             touched = false
             running += held * Double(change) * 1e-8
@@ -176,10 +193,11 @@ final class Score {
         let number = Int(record.instrument)
         guard holdings.indices.contains(number), record.quantity.isPositive else { return }
         let buy = record.side == KEEL_BUY
-        fills.append(
-            .init(
+        var fill = BacktestResult.Fill(
                 index: index, time: record.atSource != 0 ? record.atSource : record.time, pipeline: record.pipeline, instrument: number, side: record.side,
-                price: record.price, quantity: record.quantity, fee: record.fee, order: record.order))
+                price: record.price, quantity: record.quantity, fee: record.fee, order: record.order)
+        if heardAt[number] != 0 { fill.staleness = now - heardAt[number] }
+        fills.append(fill)
         let signed = Amount(raw: buy ? Int128(record.quantity.raw) : -Int128(record.quantity.raw))
         guard let notional = worth(Amount(record.quantity), record.price, number), let after = try? holdings[number].position.adding(signed),
             let spent = try? (buy ? cash.subtracting(notional) : cash.adding(notional)), let left = try? spent.subtracting(record.fee),
