@@ -91,9 +91,9 @@ func test(_ name: String, _ needs: Target.Dependency...) -> Target {
 let tests: [Target] = [
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swift),
     .executableTarget(name: "keel-rehearsal-venue", path: "Tests/Kill/Venue", swiftSettings: swift),
-    .executableTarget(name: "worker-probe", dependencies: ["HostPlugins"], path: "Tests/WorkerProbe", swiftSettings: swift),
     .executableTarget(
         name: "claude-probe", dependencies: ["PluginAPI", "PluginKit", "PluginSupport"], path: "Tests/Interop/ClaudeProbe", swiftSettings: swift),
+    .executableTarget(name: "worker-probe", dependencies: ["HostPlugins"], path: "Tests/WorkerProbe", swiftSettings: swift),
     .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
     // Fuzzing: subjects, shared by the tests (short) and keel-fuzz (long). A subject's target is named here and its file lies in FuzzKit.
     .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest"], path: "Tests/FuzzKit", swiftSettings: swift),

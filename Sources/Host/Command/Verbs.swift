@@ -21,5 +21,10 @@ extension Verb {
         .logs,
         .explain,
         .schema,
+        .dataSynth,
+        .dataImport,
+        .dataExport,
+        .dataInfo,
+        .dataRecord,
     ]
 }
