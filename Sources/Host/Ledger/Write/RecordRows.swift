@@ -252,8 +252,9 @@ struct RecordRows {
             throw .badValue(path: database.path, column: "state.value", found: "\(error)")
         }
         try insert(
-            "state (run, step, key, kind, value)", head + [.text(value.key), .text(stored.kind), .blob(stored.bytes)],
-            "ON CONFLICT (key) DO UPDATE SET run = excluded.run, step = excluded.step, value = excluded.value")
+            "state (run, step, key, kind, version, value)",
+            head + [.text(value.key), .text(stored.kind), .init(EngineState.currentVersion), .blob(stored.bytes)],
+            "ON CONFLICT (key) DO UPDATE SET run = excluded.run, step = excluded.step, version = excluded.version, value = excluded.value")
     }
 
     // MARK: Pieces
@@ -264,7 +265,8 @@ struct RecordRows {
 
     private func id(_ order: OrderID) -> SQLValue { order.isNone ? .null : .text(order.description) }
 
-    private func json(_ value: some Encodable) throws(SQLiteError) -> SQLValue {
+    private func json(_ value: [some Encodable]) throws(SQLiteError) -> SQLValue {
+        if value.isEmpty { return .text("[]") }
         do { return .text(String(decoding: try StateCoding.bytes(value), as: UTF8.self)) } catch {
             throw .badValue(path: database.path, column: "json", found: "\(error)")
         }
