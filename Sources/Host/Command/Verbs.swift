@@ -12,6 +12,7 @@ extension Verb {
         .monitor,
         .replay,
         .doctor,
+        .runBench,
         .pluginEnable,
         .pluginDisable,
         .pluginPin,

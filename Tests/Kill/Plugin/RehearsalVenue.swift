@@ -31,6 +31,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
     func describe() -> JSONValue { ["environment": "paper", "venue": "rehearsal"] }
 
     func start() throws {
+        if isBroken { return host.link(.down, name: "rehearsal", why: .network, message: "broken on purpose") }
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -62,7 +63,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
     func subscribe(_ instrument: UInt32, _ channels: Channels, _ request: Request) throws {
         self.instrument = instrument
         request.done()
-        say("hello")
+        // The venue shows the step in hand once the host has asked what became of its orders.
     }
 
     func unsubscribe(_ instrument: UInt32, _ channels: Channels, _ request: Request) throws { request.done() }
@@ -159,6 +160,8 @@ final class Follower: ObservingDecider {
     private let host: Host
     private let quantity: Fixed
     private var answer = Answer(signal: "rehearsal", model: "keel.test.follower")
+    /// The step acted upon last by pipeline, and when: a tick that is shown again while the order is on its way is the same question.
+    private var acted: [String: (step: Int64, at: Int64)] = [:]
 
     init(host: Host, name: String, config: JSONValue) throws {
         self.host = host
@@ -170,6 +173,9 @@ final class Follower: ObservingDecider {
     func decide(_ snapshot: Snapshot, deadline: Int64, _ request: Request) throws {
         let step = snapshot.bid_qty / Int64(KEEL_ONE) - 1
         let position = snapshot.position
+        let pipeline = snapshot.pipeline
+        if let last = acted[pipeline], last.step == step, host.now - last.at < 2_000_000_000 { return request.done() }
+        acted[pipeline] = (step, host.now)
         if step >= 0, step % 2 == 0, position.isZero, snapshot.mayBuy {
             answer.send(.buy, quantity, snapshot, request)
         } else if step >= 0, step % 2 == 1, position.isPositive, snapshot.maySell {

@@ -115,7 +115,7 @@ private struct HostVerb {
         options.arguments = CommandLine.arguments
         options.version = Version.program
         if let text = call.environment["KEEL_KILL_AT"] {
-            guard let kill = LedgerKill(text) else { throw .usage("KEEL_KILL_AT is \"\(text)\": it must be before, between or after, a colon and a number") }
+            guard let kill = LedgerKill(text) else { throw .usage("KEEL_KILL_AT is \"\(text)\": it must be before or after, a colon and a number") }
             options.kill = kill
         }
         let host = try LiveHost(composition, options: options)

@@ -36,6 +36,10 @@ public final class EngineLoop {
     public var onLink: (Source, UInt32, keel_status, String) -> Void = { _, _, _, _ in }
     /// A DONE, before the engine sees it: subscriptions and stops are the host's own requests.
     public var onDone: (Source, UInt64, keel_status, String) -> Void = { _, _, _, _ in }
+    /// Measures when set; a branch otherwise.
+    var probe: LatencyProbe?
+    /// When the first event of a market came, on the monotonic clock; 0: none yet.
+    public private(set) var firstEvent: Int64 = 0
     /// Events taken in.
     public private(set) var events: UInt64 = 0
     /// Time of the last input.
@@ -210,6 +214,10 @@ public final class EngineLoop {
             notice(event, kind, source)
             // The host's own requests are no business of the engine.
             if event.pointee.request & EngineLoop.ownRequest != 0 { return }
+        }
+        if kind >= 10, kind < 30 {
+            if firstEvent == 0 { firstEvent = HostClock.monotonic() }
+            probe?.tick()
         }
         events &+= 1
         outlet.now = now
