@@ -68,12 +68,13 @@ func test(_ name: String, _ needs: Target.Dependency...) -> Target {
 }
 
 let tests: [Target] = [
+    .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swift),
     test("PluginAPITests"),
     test("PluginKitTests"),
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
     test("ManifestTests", "HostCore", "HostManifest"),
-    test("PluginsTests", "CSystem", "HostPlugins"),
+    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),
