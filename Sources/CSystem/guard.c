@@ -6,8 +6,10 @@
 #include <linux/seccomp.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -209,6 +211,14 @@ size_t csystem_heap_in_use(void) {
     struct mallinfo2 info = mallinfo2();
     return info.uordblks + info.hblkhd;
 }
+
+int csystem_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int csystem_event(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+int csystem_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+void csystem_unbuffer_output(void) { setvbuf(stdout, NULL, _IONBF, 0); }
 
 int csystem_fork(void) { return fork(); }
 

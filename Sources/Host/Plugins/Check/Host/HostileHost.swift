@@ -68,7 +68,7 @@ final class HostileHost {
         self.store = store
         lender = Lender(style.lending)
         pthread_mutex_init(lock, nil)
-        wakeDescriptor = eventfd(0, Int32(EFD_NONBLOCK.rawValue) | Int32(EFD_CLOEXEC.rawValue))
+        wakeDescriptor = csystem_event()
         let size = style.table == .enlarged ? MemoryLayout<keel_host>.size + 256 : Abi10.size("keel_host")
         // A table that ends at an unreadable page shows whoever reads past its size.
         let raw = Lender.beforeGuard(size, "the page behind keel_host") ?? UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)

@@ -181,7 +181,7 @@ final class Instance {
         return keel_str(ptr: pointer.map { UnsafePointer($0.assumingMemoryBound(to: CChar.self)) }, len: bytes.count)
     }
 
-    private static let errorPage = Lender.beforeGuard(4096, "the bytes behind keel_error")
+    nonisolated(unsafe) private static let errorPage = Lender.beforeGuard(4096, "the bytes behind keel_error")
 
     func call(_ name: StaticString, _ body: (UnsafeMutablePointer<keel_error>?) -> keel_status) -> Called {
         defer { host.lender.closeCall() }

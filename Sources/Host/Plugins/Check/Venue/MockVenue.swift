@@ -13,7 +13,7 @@ final class MockVenue {
     /// `command` nil plays `recording` in a fork of this process.
     init(recording: String?, command: [String], folder: String) throws {
         var down: [Int32] = [0, 0], up: [Int32] = [0, 0]
-        guard pipe2(&down, O_CLOEXEC) == 0, pipe2(&up, O_CLOEXEC) == 0 else { throw VenueError.didNotStart("no pipe") }
+        guard csystem_pipe(&down) == 0, csystem_pipe(&up) == 0 else { throw VenueError.didNotStart("no pipe") }
         let recorded = try recording.map { path in
             guard let bytes = readFile(path) else { throw VenueError.didNotStart("\(path) can't be read") }
             return bytes
@@ -38,7 +38,7 @@ final class MockVenue {
             chdir(folder)
             var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
             arguments.append(nil)
-            execvp(arguments[0], arguments)
+            if let program = arguments[0] { execvp(program, arguments) }
             let words = Array("error \(command.first ?? "?"): \(String(cString: strerror(errno)))\n".utf8)
             _ = write(1, words, words.count)
             _exit(127)

@@ -40,7 +40,8 @@ public final class RecordedVenue {
         } else {
             scenario = 0
         }
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        self.listener = listener
         var yes: Int32 = 1
         setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
         var address = sockaddr_in()
@@ -142,7 +143,7 @@ public final class RecordedVenue {
     private func readLines(_ descriptor: Int32) -> Bool {
         guard let index = connections.firstIndex(where: { $0.descriptor == descriptor }) else { return true }
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
+        let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
         if count < 0 { return errno == EAGAIN }
         if count == 0 { return false }
         connections[index].received.append(contentsOf: buffer[0..<count])
@@ -227,7 +228,7 @@ public final class RecordedVenue {
     /// A connection that takes nothing more is the plugin's own fault; the venue doesn't wait for it.
     private func send(_ text: String, _ descriptor: Int32) {
         let bytes = Array(text.utf8)
-        _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue) | Int32(MSG_DONTWAIT.rawValue))
+        _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
     }
 
     private static func milliseconds() -> String {
