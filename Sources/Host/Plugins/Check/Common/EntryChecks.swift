@@ -53,7 +53,7 @@ let entryChecks: [Check] = [
         try require(subject.component.pointee.flags & ~known == 0, "keel_component.flags has bits ABI 1.0 doesn't know: \(subject.component.pointee.flags)")
     },
     Check("E04", "names", "Ids are unique and in reversed-domain form; name, version and license are there; the version can be compared.",
-          rule: "const char *id; /* \"com.acme.kraken\", never reused */") { bench in
+          rule: "\"com.acme.kraken\", never reused") { bench in
         let subject = try bench.subject()
         let ids = try Subject.components(of: subject.library).map { Subject.text($0.pointee.id) ?? "" }
         for id in ids {

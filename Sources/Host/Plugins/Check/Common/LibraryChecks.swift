@@ -75,7 +75,7 @@ let libraryChecks: [Check] = [
                     "it uses a shared Swift runtime and says it was built with \"\(toolchain)\"; the host's is \(wanted): link with -static-stdlib")
     },
     Check("L08", "no-process-calls", "It doesn't import calls that change or end the whole process.",
-          rule: "May only run in a process of its own".lowercasedFirst, scope: .component) { bench in
+          rule: "may only run in a process of its own") { bench in
         let elf = try bench.elf()
         let subject = try bench.subject()
         let runtime = LanguageRuntime(of: elf)
@@ -121,11 +121,6 @@ let libraryChecks: [Check] = [
         }
     },
 ]
-
-private extension String {
-    /// The header writes the sentence in a comment, in lower case.
-    var lowercasedFirst: String { prefix(1).lowercased() + dropFirst() }
-}
 
 /// Calls that act on the whole process.
 let forbiddenImports = [

@@ -84,11 +84,15 @@ final class Instance {
         guard let pointer else { return }
         subject.component.pointee.destroy(pointer)
         host.lender.closeCall()
+        host.lender.releaseKept()
         host.destroyed = true
         host.forgetWatches()
         running = false
         self.pointer = nil
     }
+
+    /// For a check that ran the stop itself.
+    func markStopped() { running = false }
 
     /// The short way out: stop if it runs, then destroy.
     func end() {

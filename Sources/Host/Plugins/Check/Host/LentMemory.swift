@@ -17,6 +17,7 @@ enum Lending: Sendable {
 final class Lender {
     let lending: Lending
     private var kept: [UnsafeMutableRawPointer] = []
+    private(set) var keptBytes = 0
     private var mapped: [(start: UnsafeMutableRawPointer, length: Int)] = []
     /// Lent pages of the call that is running, to be closed when it returns.
     private var open: [(start: UnsafeMutableRawPointer, length: Int)] = []
@@ -38,6 +39,7 @@ final class Lender {
             copy(bytes, to: pointer)
             memset(pointer + bytes.count, 0, 8)
             kept.append(pointer)
+            keptBytes += bytes.count + 32
             return pointer
         case .unmapped, .readOnly, .guarded:
             // A multiple of 8 keeps structs aligned; strings may end at any byte.
@@ -55,6 +57,13 @@ final class Lender {
 
     func lend<T>(value: T, _ label: StaticString) -> UnsafeMutablePointer<T>? {
         withUnsafeBytes(of: value) { lend($0, label)?.assumingMemoryBound(to: T.self) }
+    }
+
+    /// Gives back what a friendly host keeps for an instance: called when the instance is gone.
+    func releaseKept() {
+        for pointer in kept { free(pointer) }
+        kept.removeAll(keepingCapacity: true)
+        keptBytes = 0
     }
 
     /// Called when the call that borrowed has returned.
