@@ -1,3 +1,0 @@
-let feedChecks: [Check] = []
-let deciderChecks: [Check] = []
-let routerChecks: [Check] = []
