@@ -1,0 +1,396 @@
+import Foundation
+import Glibc
+import HostCore
+import HostLedger
+import HostManifest
+import HostPlugins
+import PluginAPI
+import PluginKit
+
+extension LedgerWriter: RecordKeeper {}
+
+/// A running host: the manifest's plugins, the engine and its ledger, from the first check to the last write.
+///
+/// `open` does everything that can fail before anything trades; `run` is the life; `close` ends it in order. All on one
+/// thread, the engine's; other threads post requests to the loop.
+public final class LiveHost {
+    public struct Options: Sendable {
+        public var pace = HostClock.Pace.real
+        /// Nanoseconds on the host's clock after which the run ends; nil: no such end.
+        public var duration: Int64?
+        /// The run ends when a feed says that it has nothing more.
+        public var endsWithFeed = false
+        /// Written to the log only, or to standard error too.
+        public var isQuiet = false
+        /// How long an orderly stop waits for what is in flight, in real time.
+        public var settleTime: Int64 = 10_000_000_000
+        /// What this program was before `keel restart`.
+        public var resume: ResumeRecord?
+        public var kill: LedgerKill = .none
+        /// Arguments to become again with.
+        public var arguments: [String] = []
+        public var reserve: Int64 = 8 * 1024 * 1024
+        public init() {}
+    }
+
+    /// Why `run` returned.
+    public enum Ending: Equatable, Sendable {
+        case stopped(String)
+        case restart(String)
+    }
+
+    public let composition: Composition
+    public let options: Options
+    public let folder: RunFolder
+    public let log: HostLog
+    let clock: HostClock
+    let sink: EventSink
+    let killSwitch: KillSwitch
+
+    private(set) var lock: LedgerLock?
+    private(set) var ledger: Ledger?
+    private(set) var store: PluginStore?
+    private(set) var writer: LedgerWriter?
+    private(set) var journal: JournalWriter?
+    private(set) var instances: [HostedInstance] = []
+    private(set) var loop: EngineLoop?
+    private(set) var plan: EnginePlan?
+    private(set) var control: ControlServer?
+    public private(set) var summary: RunSummary
+    public internal(set) var evidence = Evidence()
+    public private(set) var run: UInt32 = 0
+    let bus = EventBus()
+    var supervisors: [Supervisor]
+    /// Callers of `keel stop`: answered when all is done.
+    var waitingForEnd: [ControlConnection] = []
+    var ending: Ending?
+    var lastKill = false
+    var links: [Int: (isUp: Bool, message: String)] = [:]
+    var agreements: [Int: AgreementRecord] = [:]
+    var gates: [String: GateCounters] = [:]
+    var nextRequest = EngineLoop.ownRequest
+    var subscribing: [UInt64: (source: Source, instrument: keel_instrument_id)] = [:]
+    let startedAt: Int64
+    let startedMonotonic = HostClock.monotonic()
+    var warnings: [String] = []
+    /// Of the restart that made this program; nil: it was started fresh.
+    public internal(set) var restartReport: RestartReport?
+    var lastProgress: Int64 = 0
+    var ended: Set<Source> = []
+    var isRestarting = false
+    var restartCaller: ControlConnection?
+    var gateClosedMonotonic: Int64 = 0
+    var gateClosedAt: Int64 = 0
+    var saved: [String: UInt32] = [:]
+    /// The engine's state at an orderly end.
+    var finalState: EngineState?
+    /// Shown on a terminal now and then.
+    public var onProgress: ((LiveHost) -> Void)?
+
+    public init(_ composition: Composition, options: Options) throws(RunError) {
+        self.composition = composition
+        self.options = options
+        folder = RunFolder(composition.statePath)
+        try folder.prepare()
+        log = HostLog(path: folder.path + "/keel.log", echoes: !options.isQuiet)
+        clock = HostClock(options.pace)
+        sink = EventSink(clock: clock)
+        killSwitch = KillSwitch(folder: folder)
+        summary = RunSummary(run: 0, mode: composition.manifest.mode.rawValue, pipelines: composition.manifest.pipelines)
+        supervisors = composition.plugins.map { _ in Supervisor() }
+        startedAt = clock.now()
+    }
+
+    // MARK: Opening
+
+    /// Everything up to the point where events can come: locks, ledger, instances, engine. Throws without having traded.
+    public func open() throws(RunError) {
+        do throws(LedgerRefusal) {
+            lock = try LedgerLock(ledger: folder.ledger, now: HostClock.wall(), inherited: options.resume?.lockDescriptor)
+            var ledgerOptions = Ledger.Options()
+            ledgerOptions.reserve = options.reserve
+            ledger = try Ledger(path: folder.ledger, now: HostClock.wall(), options: ledgerOptions, kill: options.kill)
+            store = try PluginStore(path: folder.path + "/plugins.db", kill: options.kill)
+        } catch {
+            throw RunError(error)
+        }
+        do throws(RunError) {
+            try createInstances()
+            try checkSwitches()
+            try makeEngine()
+        } catch {
+            for instance in instances { instance.destroy() }
+            instances = []
+            throw error
+        }
+    }
+
+    private func createInstances() throws(RunError) {
+        var problems: [String] = []
+        let redactor = SecretRedactor()
+        let requests = LoopRequests()
+        self.requests = requests
+        let log = log
+        let shared = InstanceServices.Shared(
+            sink: sink, store: store, secrets: composition.secrets, log: { log.write($0) },
+            failed: { source, why, text in requests.post(.broken(source, why: why, text: text)) })
+        for (index, plugin) in composition.plugins.enumerated() {
+            let source = Source(index)
+            let services = InstanceServices(shared, source: source, instruments: composition.instruments(for: plugin.entry.name))
+            var lane: Lane?
+            if !plugin.isInline {
+                do throws(LaneError) {
+                    let speed: Int64 = if case .simulated(_, .some(let speed)) = clock.pace { Int64(speed) } else { 1 }
+                    lane = try Lane(
+                        name: plugin.entry.name, limits: plugin.worker == nil ? LaneLimits() : .isolated, speed: speed,
+                        observer: laneObserver(requests))
+                } catch {
+                    problems.append("plugin \"\(plugin.entry.name)\": \(error)")
+                    continue
+                }
+            }
+            let host = InstanceHost(
+                name: plugin.entry.name, tables: plugin.tables, lane: lane ?? sink.inline, services: services,
+                grantedSecrets: Set(plugin.entry.secrets), redactor: redactor)
+            let instance = HostedInstance(
+                source: source, entry: plugin.entry, identity: plugin.identity, host: host, lane: lane, sink: sink, keepAlive: plugin.worker)
+            plugin.worker?.onEnd { text in requests.post(.broken(source, why: KEEL_E_INTERNAL, text: text)) }
+            do throws(RunError) {
+                try instance.create(config: plugin.config)
+                instances.append(instance)
+            } catch {
+                lane?.stop(within: 1_000_000_000)
+                problems.append(error.description)
+            }
+        }
+        if !problems.isEmpty { throw .invalid(problems) }
+    }
+
+    private(set) var requests = LoopRequests()
+    /// Lanes keep their observer weakly.
+    private var observer: HangObserver?
+
+    private func laneObserver(_ requests: LoopRequests) -> HangObserver {
+        if let observer { return observer }
+        let names = composition.plugins.map(\.entry.name)
+        let made = HangObserver(log: log) { name, text in
+            guard let index = names.firstIndex(of: name) else { return }
+            requests.post(.broken(Source(index), why: KEEL_E_TIMEOUT, text: text))
+        }
+        observer = made
+        return made
+    }
+
+    /// The third switch needs the brokers' own word.
+    private func checkSwitches() throws(RunError) {
+        let brokers = Set(composition.manifest.pipelines.map(\.broker))
+        let switches = LiveSwitches(
+            manifestIsLive: composition.manifest.mode == .live, variable: ProcessInfo.processInfo.environment["LIVE_TRADING"],
+            brokers: instances.filter { brokers.contains($0.name) }.map { instance in
+                (instance.name, BrokerEnvironment(described: try? instance.description?["environment"].text))
+            })
+        for doubt in switches.doubts { warn(doubt) }
+        let refusals = switches.refusals()
+        if !refusals.isEmpty { throw .unsafe(refusals.joined(separator: "\n")) }
+    }
+
+    private func makeEngine() throws(RunError) {
+        guard let ledger else { throw .control("the ledger is not open") }
+        let manifest = composition.manifest
+        let names = RunNames(
+            ports: instances.map(\.name), pipelines: manifest.pipelines.map { .init(name: $0.name, broker: $0.broker) },
+            instruments: manifest.instruments.map(\.symbol))
+        let restored: Restored
+        do throws(LedgerRefusal) {
+            restored = try ledger.restore(names)
+            if !restored.disagreements.isEmpty { throw .disagrees(path: ledger.path, differences: restored.disagreements) }
+        } catch {
+            throw RunError(error)
+        }
+        let now = clock.now()
+        var facts = RunFacts(
+            started: now, mode: manifest.mode.rawValue, pid: getpid(), keel: KeelVersion.text, manifest: composition.manifestPath,
+            manifestHash: composition.manifestHash, seed: manifest.seed,
+            plugins: instances.map {
+                RunFacts.Plugin(
+                    name: $0.name, component: $0.identity.component, version: $0.identity.version, file: $0.identity.file,
+                    sha256: $0.identity.sha256, roles: $0.roles, isolation: $0.keepAlive == nil ? "none" : "process")
+            },
+            pipelines: manifest.pipelines, instruments: manifest.instruments)
+        do throws(LedgerFailure) { run = try ledger.begin(facts) } catch { throw .control("\(error)") }
+        facts.journal = "journal/\(run).journal"
+        let ports = instances.compactMap(\.tables?.port)
+        let plan = EnginePlan(
+            run: run, ports: ports, instruments: manifest.instruments, pipelines: manifest.pipelines, checksSkew: !clock.isSimulated)
+        let journal: JournalWriter
+        do throws(JournalError) {
+            journal = try JournalWriter(path: folder.journal(run: run), run: UInt64(run), created: now, kill: options.kill)
+        } catch {
+            throw .journal("\(error)")
+        }
+        let origin = RunOrigin(
+            run: run, follows: restored.lastRun, manifest: composition.manifestText, ports: ports, checksSkew: plan.checksSkew,
+            restored: restored.state)
+        guard let bytes = try? StateCoding.bytes(origin) else { throw .journal("the run's origin cannot be written as JSON") }
+        bytes.withUnsafeBytes { _ = journal.append(.origin, port: 0, time: now, $0) }
+
+        let writer = LedgerWriter(ledger, names: names, run: run, started: now, journal: journal)
+        let outlet = LiveOutlet(callees: instances.compactMap(\.callee), journal: journal, keeper: writer)
+        let engine: Engine
+        do throws(EngineError) {
+            engine = try Engine(plan: plan, outlet: outlet, restored: restored.state)
+        } catch {
+            throw .invalid(["\(error)"])
+        }
+        let loop = EngineLoop(engine: engine, outlet: outlet, sink: sink, journal: journal, requests: requests)
+        summary.run = run
+        self.plan = plan
+        self.journal = journal
+        self.writer = writer
+        self.loop = loop
+        for (index, instance) in instances.enumerated() {
+            instance.tables?.asked.note = { [unowned outlet] call in outlet.observed(index, call: call, status: KEEL_ASK) }
+        }
+        connect(loop, outlet, writer)
+        if let last = restored.lastRun {
+            log.write(.info, "keel", "run \(run) follows run \(last)" + (restored.endedAsPlanned ? "" : ", which did not end as planned"))
+        }
+        if !restored.intentsOnly.isEmpty {
+            log.write(.warn, "keel", "\(restored.intentsOnly.count) orders may have left before the last host ended: the venue is asked about them")
+        }
+    }
+
+    // MARK: Starting
+
+    /// Saved state, start, subscriptions, the engine's first question to every broker.
+    public func start(signals: Int32 = -1) throws(RunError) {
+        guard let loop else { throw .control("the host is not open") }
+        for instance in instances { restoreState(of: instance) }
+        let requests = requests
+        control = try ControlServer(folder: folder, inherited: options.resume.map(\.socketDescriptor), signals: signals) { input in
+            switch input {
+            case .request(let request, let connection): requests.post(.control(request, connection))
+            case .signal(let number): requests.post(.signal(number))
+            case .glance: requests.post(.glance)
+            }
+        }
+        var problems: [String] = []
+        for instance in instances {
+            do throws(RunError) { try instance.start() } catch {
+                // A broker that is down is not the others' fault: it blocks its own pipelines and is tried again.
+                problems.append(error.description)
+                broke(instance.source, why: KEEL_E_NETWORK, text: error.description)
+            }
+        }
+        if problems.count == instances.count { throw .control(problems.joined(separator: "\n")) }
+        for (name, instrument) in composition.subscriptions() {
+            guard let instance = instances.first(where: { $0.name == name }), let feed = instance.host.tables.feed else { continue }
+            let channels = feed.pointee.channels & ~UInt64(KEEL_CH_DEPTH)
+            instance.subscriptions.append((instrument, channels))
+            if instance.host.phase == .running { subscribe(instance, instrument, channels) }
+        }
+        lastKill = killSwitch.isOn
+        loop.start()
+        loop.command(.kill(lastKill))
+        if lastKill { log.write(.warn, "keel", "the kill switch is on (\(folder.killSwitch)): no entries") }
+        loop.drainLocal()
+    }
+
+    func subscribe(_ instance: HostedInstance, _ instrument: keel_instrument_id, _ channels: UInt64) {
+        nextRequest += 1
+        subscribing[nextRequest] = (instance.source, instrument)
+        do throws(RunError) {
+            try instance.subscribe(instrument, channels: channels, request: nextRequest)
+        } catch {
+            subscribing[nextRequest] = nil
+            alert(.warning, "feed", "\(error): tried again in 5 s")
+            again(instance, instrument, channels)
+        }
+        loop?.drainLocal()
+    }
+
+    func again(_ instance: HostedInstance, _ instrument: keel_instrument_id, _ channels: UInt64) {
+        loop?.at(clock.now() + 5 * Span.second) { [weak self, weak instance] in
+            guard let self, let instance, instance.host.phase == .running, ending == nil else { return }
+            subscribe(instance, instrument, channels)
+        }
+    }
+
+    /// What the instance before this one saved, if it can read it. Used once: after a crash an old state would be a wrong one.
+    private func restoreState(of instance: HostedInstance) {
+        guard instance.hasState else { return }
+        let (current, oldest) = instance.stateVersions
+        guard oldest <= current else { return }
+        for version in stride(from: current, through: oldest, by: -1) {
+            let path = folder.saved(instance: instance.name, version: version)
+            guard let bytes = FileManager.default.contents(atPath: path) else { continue }
+            defer { try? RunFolder.remove(path) }
+            do throws(RunError) {
+                try instance.load([UInt8](bytes), version: version)
+            } catch {
+                warn("plugin \"\(instance.name)\" starts empty, it refused its saved state: \(error)")
+            }
+            return
+        }
+    }
+
+    func note(_ record: LedgerRecord, plan: EnginePlan) { summary.note(record, plan: plan) }
+
+    func complete(events: UInt64, passes: UInt64, simulated: Double, seconds: Double) {
+        summary.events = events
+        summary.gatePasses = passes
+        summary.simulatedSeconds = simulated
+        summary.seconds = seconds
+    }
+
+    func count(_ alert: Alert) {
+        summary.alerts += 1
+        if alert.severity == .critical { summary.criticalAlerts += 1 }
+    }
+
+    func warn(_ text: String) {
+        warnings.append(text)
+        log.write(.warn, "keel", text)
+    }
+
+    func alert(_ severity: Alert.Severity, _ kind: String, _ text: String) {
+        take(Alert(time: loop?.time ?? clock.now(), severity: severity, kind: kind, text: text))
+    }
+}
+
+/// This program's version.
+public enum KeelVersion {
+    public static let text = "1.0.0"
+}
+
+extension RunError {
+    init(_ refusal: LedgerRefusal) {
+        switch refusal {
+        case .inUse, .disagrees: self = .unsafe(refusal.description)
+        default: self = .control(refusal.description)
+        }
+    }
+}
+
+/// Tells the loop about lanes that hang.
+final class HangObserver: LaneObserver {
+    private let log: HostLog
+    private let hangs: @Sendable (String, String) -> Void
+
+    init(log: HostLog, _ hangs: @escaping @Sendable (String, String) -> Void) {
+        self.log = log
+        self.hangs = hangs
+    }
+
+    func laneWasSlow(_ call: LaneCall, took: keel_span) {
+        log.write(.warn, call.lane, "\(call) took \(took / 1_000_000) ms: calls should return at once")
+    }
+
+    func laneHangs(_ call: LaneCall, since: keel_span) {
+        hangs(call.lane, "\(call) has not returned for \(since / 1_000_000) ms")
+    }
+
+    func laneRecovered(_ call: LaneCall, took: keel_span) {
+        log.write(.warn, call.lane, "\(call) returned after \(took / 1_000_000) ms")
+    }
+}
