@@ -79,6 +79,10 @@ static keel_status create(const keel_component *component, const keel_host *host
         return status;
     }
     base_init(&self->base, host, name);
+#ifdef REMOTE
+    self->line.fd = -1;
+    self->line.host = host;
+#endif
 #ifdef DEFECT_C08
     current = host;
 #endif
@@ -133,9 +137,6 @@ static keel_status stop(keel_instance *instance, keel_time deadline, uint64_t re
 }
 
 static void destroy(keel_instance *instance) {
-#ifdef REMOTE
-    line_close(&((struct instance *)instance)->line);
-#endif
     free(instance);
 }
 

@@ -86,6 +86,7 @@ public struct PluginCheck: Sendable {
             let profile = try order.readProfile()
             if let single = order.single {
                 guard let check = (Check.all + [heapWorkout]).first(where: { $0.id == single }) else { return problem("there is no check \(single)") }
+                _ = csystem_guard_install(out)
                 let line = CheckProcess.outcome(of: check, Bench(order, profile, order.component, single))
                 _ = write(out, line, line.count)
                 return 0

@@ -96,7 +96,7 @@ let configChecks: [Check] = [
         let bad = config.text(.compact)
         let lender = Lender(.kept)
         func report(_ text: String) throws -> [UInt8] {
-            let sink = ByteSink()
+            let sink = LentWriter()
             let bytes = Array(text.utf8)
             let pointer = bytes.withUnsafeBytes { lender.lend($0, "the configuration given to check_config") }
             let json = keel_str(ptr: pointer.map { UnsafePointer($0.assumingMemoryBound(to: CChar.self)) }, len: bytes.count)

@@ -152,7 +152,8 @@ extension Bench {
             let message = words.count > 1 ? ((try? JSONValue(parsing: String(words[1])))?.asText ?? "") : ""
             throw words.first == "skip" ? Verdict.skip(message) : Verdict.fail(message)
         }
-        throw Verdict.fail("with a checking allocator, \(CheckProcess.death([], status)); what the allocator said is below")
+        let records = String(decoding: received, as: UTF8.self).split(separator: "\n").map(String.init)
+        throw Verdict.fail("with a checking allocator, \(CheckProcess.death(records, status)); what the allocator said is below")
     }
 
     private func elf(of file: String) throws -> ElfFile {

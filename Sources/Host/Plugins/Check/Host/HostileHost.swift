@@ -35,6 +35,8 @@ final class HostileHost {
     private let lane = pthread_self()
 
     private(set) var events: [SeenEvent] = []
+    /// DONE events by request: how many, and where the last one is.
+    private var dones: [UInt64: (count: Int, last: Int)] = [:]
     private(set) var logs: [(level: UInt32, text: String)] = []
     private(set) var failures: [(status: keel_status, text: String)] = []
     private(set) var misuses: [Misuse] = []
@@ -116,7 +118,9 @@ final class HostileHost {
     func note(_ kind: Misuse.Kind, _ text: String) { locked { misuses.append(Misuse(kind: kind, text: text)) } }
     func misuse(_ kinds: Misuse.Kind...) -> Misuse? { locked { misuses.first { kinds.contains($0.kind) } } }
     func eventsNow() -> [SeenEvent] { locked { events } }
-    func forgetEvents() { locked { events.removeAll() } }
+    func forgetEvents() { locked { events.removeAll(); dones.removeAll() } }
+    func doneCount(_ request: UInt64) -> Int { locked { dones[request]?.count ?? 0 } }
+    func doneEvent(_ request: UInt64) -> SeenEvent? { locked { dones[request].map { events[$0.last] } } }
     func logsNow() -> [(level: UInt32, text: String)] { locked { logs } }
 
     /// True when the plugin wrote into its host's table.
@@ -168,9 +172,13 @@ final class HostileHost {
         }
         var copy = [UInt8](bytes)
         let now = clock.now
-        withUnsafeBytes(of: now) { for (index, byte) in $0.enumerated() { copy[40 + index] = byte } }
+        withUnsafeBytes(of: now) { for (index, byte) in $0.enumerated() { copy[32 + index] = byte } }
         let onLane = pthread_equal(pthread_self(), lane) != 0
-        locked { events.append(SeenEvent(bytes: copy, at: now, onLane: onLane, stops: stops)) }
+        let request = event.pointee.request
+        locked {
+            if kind == KEEL_EV_DONE { dones[request] = ((dones[request]?.count ?? 0) + 1, events.count) }
+            events.append(SeenEvent(bytes: copy, at: now, onLane: onLane, stops: stops))
+        }
         return KEEL_OK
     }
 

@@ -165,14 +165,14 @@ final class Instance {
 
     // MARK: what came back
 
-    func done(_ request: UInt64) -> keel_ev_done? { host.eventsNow().last { $0.request == request && $0.kind == KEEL_EV_DONE }?.done }
-    func doneCount(_ request: UInt64) -> Int { host.eventsNow().count { $0.request == request && $0.kind == KEEL_EV_DONE } }
+    func done(_ request: UInt64) -> keel_ev_done? { host.doneEvent(request)?.done }
+    func doneCount(_ request: UInt64) -> Int { host.doneCount(request) }
 
     /// The status a request ended with: the call's own if it was refused, else its DONE's.
     func outcome(_ called: Called, _ request: UInt64, within limit: Double = 3, jumping: Bool = false) -> Called? {
         if !called.accepted { return called }
         guard run(for: limit, jumping: jumping, until: { self.done(request) != nil }) else { return nil }
-        guard let event = host.eventsNow().last(where: { $0.request == request && $0.kind == KEEL_EV_DONE }), let done = event.done else { return nil }
+        guard let event = host.doneEvent(request), let done = event.done else { return nil }
         return Called(status: done.status, message: event.text(done.message), vendorCode: done.vendor_code)
     }
 

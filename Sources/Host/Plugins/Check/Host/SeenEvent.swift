@@ -54,7 +54,7 @@ struct SeenEvent {
     /// The event with what the host adds left out, for comparisons.
     var comparable: [UInt8] {
         var copy = bytes
-        for index in 40..<min(48, copy.count) { copy[index] = 0 }
+        for index in 32..<min(40, copy.count) { copy[index] = 0 }
         return copy
     }
 }

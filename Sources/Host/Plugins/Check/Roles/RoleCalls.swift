@@ -108,7 +108,7 @@ extension Instance {
     /// The describe text, or nil for a component without it.
     func describe() -> [UInt8]? {
         guard let pointer, let table = subject.table(KEEL_DESCRIBE, as: keel_describe.self) else { return nil }
-        let sink = ByteSink()
+        let sink = LentWriter()
         let status = sink.withWriter(host.lender) { table.pointee.describe(pointer, $0) }
         host.lender.closeCall()
         return status == KEEL_OK ? sink.bytes : nil
@@ -116,14 +116,14 @@ extension Instance {
 
     func save(failingAfter limit: Int? = nil) -> (Called, [UInt8]) {
         guard let pointer, let table = subject.table(KEEL_STATE, as: keel_state.self) else { return (Instance.noTable, []) }
-        let sink = ByteSink(failingAfter: limit)
+        let sink = LentWriter(failingAfter: limit)
         let called = call("save") { error in sink.withWriter(self.host.lender) { table.pointee.save(pointer, $0, error) } }
         return (called, sink.bytes)
     }
 
     func load(_ bytes: [UInt8], version: UInt32, chunk: Int = .max) -> Called {
         guard let pointer, let table = subject.table(KEEL_STATE, as: keel_state.self) else { return Instance.noTable }
-        let source = ByteSource(bytes, chunk: chunk)
+        let source = LentReader(bytes, chunk: chunk)
         return call("load") { error in source.withReader(self.host.lender) { table.pointee.load(pointer, version, $0, error) } }
     }
 
@@ -138,7 +138,7 @@ extension Instance {
 }
 
 /// Collects what a plugin writes.
-final class ByteSink {
+final class LentWriter {
     private(set) var bytes: [UInt8] = []
     private let limit: Int?
     private(set) var refused = false
@@ -150,7 +150,7 @@ final class ByteSink {
         writer.ctx = Unmanaged.passUnretained(self).toOpaque()
         writer.write = { writer, bytes, length in
             guard let ctx = writer?.pointee.ctx else { return KEEL_E_INVALID }
-            let sink = Unmanaged<ByteSink>.fromOpaque(ctx).takeUnretainedValue()
+            let sink = Unmanaged<LentWriter>.fromOpaque(ctx).takeUnretainedValue()
             if let limit = sink.limit, sink.bytes.count + length > limit {
                 sink.refused = true
                 return KEEL_E_INTERNAL
@@ -164,7 +164,7 @@ final class ByteSink {
 }
 
 /// Hands out bytes, at most `chunk` at a time.
-final class ByteSource {
+final class LentReader {
     private let bytes: [UInt8]
     private let chunk: Int
     private var at = 0
@@ -179,7 +179,7 @@ final class ByteSource {
         reader.ctx = Unmanaged.passUnretained(self).toOpaque()
         reader.read = { reader, buffer, capacity in
             guard let ctx = reader?.pointee.ctx, let buffer else { return Int64(KEEL_E_INVALID) }
-            let source = Unmanaged<ByteSource>.fromOpaque(ctx).takeUnretainedValue()
+            let source = Unmanaged<LentReader>.fromOpaque(ctx).takeUnretainedValue()
             let count = min(capacity, source.chunk, source.bytes.count - source.at)
             if count > 0 {
                 source.bytes.withUnsafeBytes { raw in
