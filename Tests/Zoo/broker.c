@@ -606,6 +606,9 @@ static keel_status replace(keel_instance *instance, keel_id id, const keel_order
     struct order *order = remember(self, with);
     if (!order) return fail(error, KEEL_E_AGAIN, "too many open orders");
     order->cancel = request;
+#ifdef DEFECT_B09
+    self->last_cancel = request;
+#endif
     tell_order(self, order, 0, NULL);
     line_send(&self->line, line);
 #ifdef DEFECT_B10

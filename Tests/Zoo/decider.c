@@ -206,6 +206,9 @@ static keel_status decide(keel_instance *instance, const keel_snapshot *snapshot
     const keel_host *host = self->base.host;
     if (snapshot->struct_size < sizeof *snapshot) return fail(error, KEEL_E_INVALID, "the snapshot is shorter than ABI 1.0's");
     self->base.decisions++;
+#ifdef DEFECT_M01
+    if (self->base.borrowed && self->base.borrowed[0] == '\001') say(&self->base, KEEL_LOG_DEBUG, "an odd name");
+#endif
 #ifndef DEFECT_D03
     if (deadline && host->now(host) >= deadline) {
         done(&self->base, request, KEEL_E_TIMEOUT, "the deadline has passed");

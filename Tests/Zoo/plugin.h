@@ -153,8 +153,8 @@ static inline keel_status parse_config(keel_str json, const struct field *fields
 #ifdef DEFECT_M04
     if (json.len > 0) {  /* cuts the caller's text in place, and mends it */
         char last = json.ptr[json.len - 1];
-        ((char *)json.ptr)[json.len - 1] = 0;
-        ((char *)json.ptr)[json.len - 1] = last;
+        ((volatile char *)json.ptr)[json.len - 1] = 0;
+        ((volatile char *)json.ptr)[json.len - 1] = last;
     }
 #endif
     if (!take(&r, '{')) return fail(error, KEEL_E_INVALID, "the configuration must be an object");
@@ -324,14 +324,28 @@ static inline keel_status base_init(struct base *base, const keel_host *host, ke
 #ifdef DEFECT_C07
 static void *linger(void *nothing) {
     (void)nothing;
-    struct timespec time = {0, 250000000};
+    struct timespec time = {0, 700000000};
     nanosleep(&time, NULL);
+    return NULL;
+}
+#endif
+
+#ifdef DEFECT_T01
+static void *sets_timer(void *of) {
+    struct base *base = of;
+    uint64_t timer;
+    base->host->timer(base->host, 3600000000000ll, 0, 0, &timer);
     return NULL;
 }
 #endif
 
 static inline void base_started(struct base *base) {
     base->state = RUNNING;
+#ifdef DEFECT_T01
+    pthread_t thread;
+    pthread_create(&thread, NULL, sets_timer, base);
+    pthread_join(thread, NULL);
+#endif
 #ifdef DEFECT_C07
     pthread_create(&base->thread, NULL, linger, NULL);
     pthread_detach(base->thread);
@@ -353,12 +367,12 @@ static inline void base_stopped(struct base *base, uint64_t request) {
 }
 
 static inline void base_wake(struct base *base) {
-#ifdef DEFECT_M01
-    if (base->borrowed && base->borrowed[0] == '\001') say(base, KEEL_LOG_DEBUG, "odd name");
-#endif
 #ifdef DEFECT_P03
     struct timespec time = {2, 500000000};
     nanosleep(&time, NULL);
+#endif
+#ifdef DEFECT_T05
+    if (base->state == STOPPED) link_event(base, KEEL_LINK_DOWN, KEEL_OK, "still here");
 #endif
     (void)base;
 }
@@ -452,9 +466,9 @@ static inline keel_status base_describe(struct base *base, const keel_writer *ou
 #endif
 
 #if defined DEFECT_E05
-static char changing_name[] = "Zoo 0";
+static char changing_name[] = "Zoo a";
 #define NAME changing_name
-#define TOUCH_NAME() (changing_name[4] = (char)('0' + (changing_name[4] - '0' + 1) % 10))
+#define TOUCH_NAME() (changing_name[4] = (char)('a' + (changing_name[4] - 'a' + 1) % 26))
 #else
 #define NAME "Zoo"
 #define TOUCH_NAME() ((void)0)
@@ -491,6 +505,10 @@ static inline int alone(void) { return 1; }
 #if defined DEFECT_L02
 KEEL_EXPORT int zoo_helper(void);
 KEEL_EXPORT int zoo_helper(void) { return 42; }
+#endif
+
+#if defined DEFECT_L03
+__asm__(".data\n.globl zoo_unique\n.type zoo_unique, @gnu_unique_object\n.size zoo_unique, 4\nzoo_unique: .long 0\n.text\n");
 #endif
 
 #if defined DEFECT_L04

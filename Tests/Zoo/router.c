@@ -53,7 +53,13 @@ static int terminal(uint32_t state) { return state >= KEEL_ORDER_FILLED && state
 /* What could still come back: whole legs that live, the filled part of those that have ended. */
 static keel_fixed taken(const struct parent *parent) {
     keel_fixed sum = 0;
-    for (int i = 0; i < parent->count; i++) sum += terminal(parent->legs[i].state) ? parent->legs[i].filled : parent->legs[i].qty;
+    for (int i = 0; i < parent->count; i++) {
+#ifdef DEFECT_R01
+        /* Forgets what a cancelled leg had filled. */
+        if (parent->legs[i].state == KEEL_ORDER_CANCELED) continue;
+#endif
+        sum += terminal(parent->legs[i].state) ? parent->legs[i].filled : parent->legs[i].qty;
+    }
     return sum;
 }
 
@@ -105,16 +111,6 @@ static void send_child(struct instance *self, struct parent *parent, keel_fixed 
     if (out.order.side == KEEL_BUY) out.order.limit += parent->tick;
 #endif
     self->base.host->emit(self->base.host, &out.event.head);
-#ifdef DEFECT_R01
-    /* And the whole parent once more. */
-    if (parent->count == 1) {
-        leg = &parent->legs[parent->count++];
-        *leg = (struct leg){(uint16_t)parent->count, KEEL_ORDER_PENDING, parent->order.qty, 0};
-        out.order = parent->order;
-        out.order.id.lo |= leg->number;
-        self->base.host->emit(self->base.host, &out.event.head);
-    }
-#endif
 }
 
 /* The next slice, or the end. Called whenever something about the parent has changed. */

@@ -71,9 +71,9 @@ struct ConfigMaker {
         var fault: String
     }
 
-    /// A valid configuration with one fault.
+    /// The base with one fault.
     mutating func invalid() -> Broken {
-        var value = valid()
+        let value = base
         var faults: [Broken] = []
         func add(_ text: String, _ property: String?, _ fault: String) { faults.append(Broken(text: text, property: property, fault: fault)) }
         func with(_ name: String, _ new: JSONValue?) -> String {
@@ -116,7 +116,6 @@ struct ConfigMaker {
             guard let parsed = try? JSONValue(parsing: broken.text) else { return true }
             return schema.check(parsed).issues.contains { !$0.isWarning }
         }
-        value = .null
         return real[random.below(real.count)]
     }
 

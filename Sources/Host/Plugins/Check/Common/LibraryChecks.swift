@@ -5,6 +5,7 @@ import PluginKit
 
 // L: the file, before and while it is loaded.
 
+private let largestLibrary = 256 << 20
 private let oneSymbol = "One exported symbol: keel_plugin_entry."
 
 let libraryChecks: [Check] = [
@@ -12,7 +13,7 @@ let libraryChecks: [Check] = [
           rule: oneSymbol, scope: .file) { bench in
         var status = stat()
         try require(stat(bench.path, &status) == 0, "the file can't be read")
-        try require(status.st_size <= 256 << 20, "the file has \(status.st_size) bytes, the limit is \(256 << 20)")
+        try require(status.st_size <= largestLibrary, "the file has \(status.st_size) bytes, the limit is \(largestLibrary)")
         let elf = try bench.elf()
         let identity = elf.identity
         try require(identity.bits == 64 && identity.littleEndian, "the file is \(identity), not 64-bit little-endian")
@@ -34,8 +35,8 @@ let libraryChecks: [Check] = [
         try require(names.isEmpty, "\(names.prefix(3).joined(separator: ", ")): compile with -fno-gnu-unique or hide it in the version script")
     },
     Check("L04", "loads-complete", "Everything the library needs is found when it is loaded with RTLD_NOW and RTLD_LOCAL.", rule: oneSymbol) { bench in
-        let entry = try Subject.open(bench.path)
-        try require(entry(KEEL_ABI_MAJOR) != nil, "keel_plugin_entry(\(KEEL_ABI_MAJOR)) returned NULL")
+        // Reading its tables is part of it: every other check builds on that.
+        _ = try Subject.load(bench.path, component: nil)
     },
     Check("L05", "hardened", "Bound at load, read-only relocations, no executable stack, no text relocations, never unloaded.",
           rule: oneSymbol, scope: .file) { bench in
@@ -107,6 +108,8 @@ let libraryChecks: [Check] = [
     },
     Check("L10", "loads-twice", "It loads twice in one process from two paths, and beside other plugins in both orders.",
           rule: "One exported symbol: keel_plugin_entry.", limit: 20) { bench in
+        var status = stat()
+        if stat(bench.path, &status) == 0, status.st_size > largestLibrary { throw Verdict.skip("the file is too large to copy: see L01") }
         try bench.loadCopies()
         for other in bench.otherPlugins() {
             for first in [bench.path, other] {
@@ -177,8 +180,15 @@ let hostSwiftVersion = "6"
 
 extension Bench {
     func elf() throws -> ElfFile {
-        guard let bytes = readFile(path) else { throw Verdict.fail("the file can't be read") }
-        do { return try ElfFile(bytes) } catch { throw Verdict.fail("\(error)") }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        var status = stat()
+        guard descriptor >= 0, fstat(descriptor, &status) == 0, status.st_size > 0 else { throw Verdict.fail("the file can't be read, or is empty") }
+        defer { close(descriptor) }
+        let length = Int(status.st_size)
+        let start = mmap(nil, length, PROT_READ, MAP_PRIVATE, descriptor, 0)
+        guard let start, start != UnsafeMutableRawPointer(bitPattern: -1) else { throw Verdict.fail("the file can't be read: \(String(cString: strerror(errno)))") }
+        defer { munmap(start, length) }
+        do { return try ElfFile(UnsafeRawBufferPointer(start: start, count: length)) } catch { throw Verdict.fail("\(error)") }
     }
 
     fileprivate func timeOfSecondLoad() throws -> Int64 {

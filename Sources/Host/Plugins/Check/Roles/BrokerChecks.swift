@@ -338,8 +338,7 @@ let brokerChecks: [Check] = [
         try require(!early.isTerminal, "without an answer of the venue the plugin called the order \(early.stateNames)")
         if bench.hasMock { try bench.venue().release() }
         try bench.waitFor(instance, order.id, "the late answer to be told", jumping: true) { $0.state == KEEL_ORDER_FILLED }
-        instance.run(for: 0.5) { instance.done(request) != nil }
-        try require(instance.doneCount(request) == 1, "submit's request got \(instance.doneCount(request)) DONE events")
+        try require(instance.run(for: 0.5, until: { instance.done(request) != nil }), "submit's request got no DONE")
         instance.end()
     },
     broker("B14", "double-and-disordered", "Answers that come twice, out of order or with states nobody knows have one effect at most.", rule: "Events, descriptors and") { bench in
@@ -378,7 +377,8 @@ let brokerChecks: [Check] = [
             let order = bench.restingOrder()
             let seed = bench.random.next()
             try bench.submitAndDie(order, folder, afterCalls: point % 17, waiting: point % 3 == 2 ? Int(seed % 2000) : 0)
-            usleep(500)
+            // A mock of the author's own may need a moment; the recorded one reads all it was sent before it reports.
+            if case .command = bench.profile.venue { usleep(5000) }
             let placed = try bench.venue().placed()
             try require(placed <= 1, "at point \(point) the venue took \(placed) orders for one submit")
             let reported = try valueFromFork("restarted after point \(point)") {

@@ -118,7 +118,7 @@ let deciderChecks: [Check] = [
         for shape in shapes {
             for _ in 0..<4 {
                 let snapshot = SnapshotBlock.random(&bench.random, bench.profile.instrument, price: bench.profile.price, now: bench.clock.now, shape)
-                if let event = try bench.decide(instance, snapshot, refusalsAllowed: true) { try bench.sound(event, snapshot) }
+                if let event = try bench.decide(instance, snapshot, refusalsAllowed: true) { try bench.plausible(event) }
             }
         }
         // Zero prices, an empty account, nothing allowed.
@@ -127,7 +127,9 @@ let deciderChecks: [Check] = [
         empty.head.now = bench.clock.now
         empty.head.purpose = KEEL_PURPOSE_ENTRY
         let block = empty.block()
-        if let event = try bench.decide(instance, block, refusalsAllowed: true) { try bench.sound(event, block) }
+        if let event = try bench.decide(instance, block, refusalsAllowed: true) { try bench.plausible(event) }
+        let misuse = instance.host.misuse(.malformedEvent)
+        try require(misuse == nil, misuse?.text ?? "")
         instance.end()
     },
     decider("D07", "failing-service", "A model service that answers garbage, half an answer, a refusal, 429, 500 or nothing: DONE with a status that says so.",
@@ -237,6 +239,13 @@ extension Bench {
         if refusalsAllowed, !outcome.accepted { return nil }
         try require(outcome.accepted, "decide ends with \(outcome.words)")
         return instance.host.eventsNow().last { $0.request == request && $0.kind == KEEL_EV_DECISION }
+    }
+
+    /// What nobody could act on by mistake.
+    fileprivate func plausible(_ event: SeenEvent) throws {
+        let decision = try require(event.decision, "a DECISION event is too short")
+        try require(decision.action <= KEEL_ACT_SELL, "action is \(decision.action)")
+        try require((0...KEEL_ONE_FIXED).contains(decision.fraction), "fraction is \(Fixed(raw: decision.fraction))")
     }
 
     /// The ranges the header gives for a decision.

@@ -184,12 +184,16 @@ let routerChecks: [Check] = [
             let request = drive.route(parent)
             try require(drive.lastCall.accepted, "route answers \(drive.lastCall.words)")
             let lot = max(1, bench.profile.instrument.lot.raw)
-            drive.settle(request, limit: 200) { _, child in
+            drive.settle(request, limit: 200) { index, child in
                 let part = child.qty / 3 / lot * lot
+                // The first one ends early: how much of it was filled decides what is left to do.
+                if index == 0 { return [.open, .again, .fill(part), .again, .again, .again, .cancel] }
                 return [.open, .again, .fill(part), .again, .again, .fill(part), .again, .fill(child.qty), .again]
             }
-            try require(drive.filled(request) == Int128(parent.qty), "the parent of \(Fixed(raw: parent.qty)) ended with \(Amount(raw: drive.filled(request))) filled")
-            try require(instance.done(request)?.status == KEEL_OK, "the filled parent's DONE says \(statusName(instance.done(request)?.status ?? KEEL_E_INTERNAL))")
+            let done = try require(instance.done(request), "the parent got no DONE")
+            if done.status == KEEL_OK {
+                try require(drive.filled(request) >= Int128(parent.qty), "the parent of \(Fixed(raw: parent.qty)) ended well with \(Amount(raw: drive.filled(request))) filled")
+            }
             instance.end()
         }
     },

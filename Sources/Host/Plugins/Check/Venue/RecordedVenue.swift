@@ -110,7 +110,9 @@ public final class RecordedVenue {
                 serial = 0
                 for index in connections.indices { connections[index].held.removeAll() }
                 say("ok")
-            case "report": say("placed \(placed)")
+            case "report":
+                drain()
+                say("placed \(placed)")
             case "release":
                 for index in connections.indices {
                     for line in connections[index].held { send(line + "\n", connections[index].descriptor) }
@@ -126,6 +128,16 @@ public final class RecordedVenue {
             }
         }
         return true
+    }
+
+    /// Reads what has already arrived, so that a report tells of everything sent before it was asked for.
+    private func drain() {
+        while true {
+            var polled = [pollfd(fd: listener, events: Int16(POLLIN), revents: 0)] + connections.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+            guard poll(&polled, nfds_t(polled.count), 0) > 0 else { return }
+            if polled[0].revents != 0 { accept() }
+            for entry in polled.dropFirst() where entry.revents != 0 && !readLines(entry.fd) { hangUp(entry.fd) }
+        }
     }
 
     // MARK: the plugin
