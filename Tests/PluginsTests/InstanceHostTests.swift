@@ -102,6 +102,7 @@ struct LocalProbe {
     @Test func laneOnlyCallsFromOtherThreadsAreRefused() throws {
         let probe = try LocalProbe("")
         try probe.begin("{\"own_thread\":1}")
+        #expect(probe.host.wait { $0.seen.count { $0.kind == KEEL_EV_VALUE } == 20 })
         try probe.end()
         #expect(probe.instance.misbehaviours == 1)
         #expect(probe.host.texts.contains("timer called off its lane"))

@@ -261,10 +261,13 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
     func pluginEmit(_ event: UnsafePointer<keel_event>?) -> keel_status {
         guard let event else { misbehaved("emit: no event"); return KEEL_E_INVALID }
         switch phase {
-        case .fresh, .creating, .stopped, .destroying, .destroyed:
+        case .fresh, .stopped, .destroyed:
             misbehaved("emit while \(phase)")
             return KEEL_E_STATE
-        case .created, .starting, .running, .stopping: break
+        case .destroying:
+            // Its own threads may not have noticed yet; nobody listens any more.
+            return KEEL_E_STATE
+        case .creating, .created, .starting, .running, .stopping: break
         }
         let raw = UnsafeRawPointer(event)
         let head = raw.loadUnaligned(as: keel_event.self)
