@@ -212,7 +212,6 @@ size_t csystem_heap_in_use(void) {
     return info.uordblks + info.hblkhd;
 }
 
-int csystem_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 int csystem_event(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
