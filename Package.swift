@@ -84,7 +84,10 @@ let testPlugins: [Target] = [plugin("Rehearsal", path: "Tests/Kill/Plugin")]
 
 /// name: the folder Tests/<name>; what it tests, and so may see the inside of.
 func test(_ name: String, _ needs: Target.Dependency...) -> Target {
-    .testTarget(name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)", swiftSettings: swift)
+    .testTarget(
+        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)",
+        exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/\(name)/Fixtures") ? ["Fixtures"] : [],
+        swiftSettings: swift)
 }
 
 let tests: [Target] = [
@@ -92,6 +95,7 @@ let tests: [Target] = [
     .executableTarget(name: "keel-rehearsal-venue", path: "Tests/Kill/Venue", swiftSettings: swift),
     .executableTarget(
         name: "claude-probe", dependencies: ["PluginAPI", "PluginKit", "PluginSupport"], path: "Tests/Interop/ClaudeProbe", swiftSettings: swift),
+    .executableTarget(name: "worker-probe", dependencies: ["HostPlugins"], path: "Tests/WorkerProbe", swiftSettings: swift),
     .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
     // Fuzzing: subjects, shared by the tests (short) and keel-fuzz (long). A subject's target is named here and its file lies in FuzzKit.
     .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest"], path: "Tests/FuzzKit", swiftSettings: swift),
@@ -102,7 +106,7 @@ let tests: [Target] = [
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
     test("ManifestTests", "HostCore", "HostManifest", "FuzzKit"),
-    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport"),
+    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "worker-probe"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
     test("ClaudeTests", "ClaudeDecider"),

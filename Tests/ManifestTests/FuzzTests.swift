@@ -8,7 +8,7 @@ import Testing
 @Suite struct FuzzTests {
     @Test(arguments: FuzzSubject.all.map(\.name), [UInt64(1), 2026]) func nothingBreaks(_ name: String, _ seed: UInt64) throws {
         let subject = try #require(FuzzSubject.all.first { $0.name == name })
-        try subject.run(seed: seed, count: 1500)
+        try subject.run(seed: seed, count: 500)
     }
 
     /// The reader and the shipped schema come from one table and must agree: what the reader takes, the schema takes, and
@@ -17,7 +17,7 @@ import Testing
         let schema = try JSONSchema(ManifestSchema.value)
         var accepted = 0
         var refused = 0
-        for index in 0..<2000 {
+        for index in 0..<700 {
             let bytes = FuzzSubject.manifest.input(seed: seed, index: index)
             guard let value = try? JSONValue(parsing: bytes) else { continue }
             var draft = ManifestDraft()
@@ -34,10 +34,16 @@ import Testing
                 }
                 #expect(beyond, "seed \(seed), index \(index): \(problems.map(\.what)) / \(issues.map(\.description))")
             }
-            // The same structural complaints at the same places.
-            let structural = problems.compactMap { problem in if case .issue = problem.kind { "\(problem.path)" } else { nil } }
-            for path in structural { #expect(issues.contains { "\($0.path)" == path }, "seed \(seed), index \(index): \(path)") }
+            // The same structural complaints at the same places. A reference to a secret where none is taken is one complaint
+            // about the whole value for the schema, and an unknown key for the reader.
+            for problem in problems {
+                guard case .issue = problem.kind else { continue }
+                let isThere = issues.contains { issue in
+                    issue.path == problem.path || issue.kind == .secretNotTaken && "\(problem.path)".hasPrefix("\(issue.path)")
+                }
+                #expect(isThere, "seed \(seed), index \(index): \(problem.path)")
+            }
         }
-        #expect(accepted > 50 && refused > 50, "the inputs are one-sided: \(accepted) accepted, \(refused) refused")
+        #expect(accepted > 20 && refused > 20, "the inputs are one-sided: \(accepted) accepted, \(refused) refused")
     }
 }

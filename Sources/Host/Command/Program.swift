@@ -1,10 +1,13 @@
 import Glibc
 import HostManifest
+import HostPlugins
 
 /// The keel program: finds the verb, runs it, and turns whatever happens into words and an exit code.
 @main
 struct Program {
     static func main() {
+        // Not a verb for people: the child that looks at libraries and hosts isolated plugins.
+        if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "worker" { exit(Worker.main(Array(CommandLine.arguments.dropFirst(2)))) }
         let environment = Program.environment()
         let surroundings = Surroundings(terminal: .standard(environment), environment: environment, catalogue: Program.catalogue, clock: Program.clock)
         let code = Program.run(Array(CommandLine.arguments.dropFirst()), Verb.all, surroundings)

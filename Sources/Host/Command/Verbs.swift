@@ -1,8 +1,17 @@
 extension Verb {
     /// Every verb, in the order of the overview. A verb's author adds a line here and a file in Verbs.
     static let all: [Verb] = [
+        .run,
         .check,
         .plan,
+        .status,
+        .stop,
+        .restart,
+        .kill,
+        .flatten,
+        .monitor,
+        .replay,
+        .doctor,
         .pluginEnable,
         .pluginDisable,
         .pluginPin,
@@ -12,5 +21,10 @@ extension Verb {
         .logs,
         .explain,
         .schema,
+        .dataSynth,
+        .dataImport,
+        .dataExport,
+        .dataInfo,
+        .dataRecord,
     ]
 }

@@ -24,9 +24,9 @@ struct TextTable {
             for (column, cell) in cells.enumerated() where column < widths.count {
                 let space = String(repeating: " ", count: widths[column] - cell.count)
                 if column > 0 { text += "  " }
-                let isLast = column == cells.count - 1
-                text += sides[column] == .right ? space + cell : cell + (isLast ? "" : space)
+                text += sides[column] == .right ? space + cell : cell + space
             }
+            while text.last == " " { text.removeLast() }
             return text
         }
         return ([terminal.bold(line(headings))] + rows.map(line)).joined(separator: "\n") + "\n"

@@ -8,8 +8,8 @@ extension Verb {
         details: "From the ledger, whether a host runs or not. `keel explain ORDER` tells the story of one.",
         options: [.json, .manifest, .state, .ofRun, .last, Option("open", "only those that aren't settled")],
         run: { call in
-            let ledger = try call.openLedger()
-            let orders = try ledger.orders(try call.filter(), open: call.flag("open"))
+            let filter = try call.filter()
+            let orders = try call.openLedger().orders(filter, open: call.flag("open"))
             if call.wantsJSON {
                 try call.print(json: orders)
                 return .ok
@@ -53,7 +53,8 @@ extension Verb {
         details: "The number in the first column is what `keel explain` takes.",
         options: [.json, .manifest, .state, .ofRun, .last],
         run: { call in
-            let decisions = try call.openLedger().decisions(try call.filter())
+            let filter = try call.filter()
+            let decisions = try call.openLedger().decisions(filter)
             if call.wantsJSON {
                 try call.print(json: decisions)
                 return .ok
