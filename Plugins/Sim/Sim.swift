@@ -173,7 +173,15 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         guard venue.submit(order, market: place, request: request.id, now: now) else {
             throw PluginError(.duplicate, "the order id \(order.id) was used before")
         }
-        if journal != nil { try writeDown(sent: order.id) }
+        if journal != nil {
+            do {
+                try writeDown(sent: order.id)
+            } catch {
+                // The order isn't on disk, so it was never sent; and this venue takes no more.
+                fail(error)
+                throw error
+            }
+        }
         teller.pending(order, number: venue.orderNumber, request: request.id, at: now)
         settle(now)
     }
