@@ -22,6 +22,8 @@ extension Verb {
         .explain,
         .schema,
         .backtest,
+        .sweep,
+        .report,
         .dataSynth,
         .dataImport,
         .dataExport,
