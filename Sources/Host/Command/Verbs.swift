@@ -23,6 +23,8 @@ extension Verb {
         .explain,
         .schema,
         .backtest,
+        .sweep,
+        .report,
         .dataSynth,
         .dataImport,
         .dataExport,

@@ -11,7 +11,7 @@ import Tape
 /// The same engine, gate, deciders, risk, router and venue as in a live run, called through the same tables; only the events come
 /// from tapes and the time from the events.
 public final class Backtest {
-    public struct Request {
+    public struct Request: Sendable {
         public var manifest: Manifest
         /// Names; empty: every enabled one.
         public var pipelines: [String] = []
@@ -27,6 +27,8 @@ public final class Backtest {
         /// Also gather prices for the report's chart.
         public var charts = false
         public var recording: Recording = .trading
+        /// Give memory of the tape back on the way; a sweep, whose threads share the tape, keeps it.
+        public var releasesMemory = true
 
         public init(manifest: Manifest) { self.manifest = manifest }
     }
@@ -131,7 +133,7 @@ public final class Backtest {
                 present.insert(instruments[index].symbol)
                 return UInt32(index + 1)
             }
-            cursors.append(TapeCursor(file, from: start, to: request.to, numbers: numbers))
+            cursors.append(TapeCursor(file, from: start, to: request.to, numbers: numbers, releasing: request.releasesMemory))
             for block in file.blocks where block.last >= start && block.first < request.to {
                 total += block.count
                 first = min(first, max(block.first, start))

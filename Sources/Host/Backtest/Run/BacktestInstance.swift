@@ -28,7 +28,7 @@ public struct BacktestPlugin {
 final class BacktestServices: HostServices, @unchecked Sendable {  // one thread
     private let instruments: [InstrumentRecord]
     /// Set once the engine exists.
-    weak var engine: Engine?
+    var engine: Engine?
     var began: Int64 = 0
     private let lane: BacktestLane
     private let port: Int
