@@ -90,13 +90,13 @@ func test(_ name: String, _ needs: Target.Dependency...) -> Target {
 
 let tests: [Target] = [
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swift),
+    .executableTarget(name: "worker-probe", dependencies: ["HostPlugins"], path: "Tests/WorkerProbe", swiftSettings: swift),
     .executableTarget(name: "keel-rehearsal-venue", path: "Tests/Kill/Venue", swiftSettings: swift),
     .executableTarget(
         name: "claude-probe", dependencies: ["PluginAPI", "PluginKit", "PluginSupport"], path: "Tests/Interop/ClaudeProbe", swiftSettings: swift),
-    .executableTarget(name: "worker-probe", dependencies: ["HostPlugins"], path: "Tests/WorkerProbe", swiftSettings: swift),
     .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
     // Fuzzing: subjects, shared by the tests (short) and keel-fuzz (long). A subject's target is named here and its file lies in FuzzKit.
-    .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest"], path: "Tests/FuzzKit", swiftSettings: swift),
+    .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest", "HostPlugins"], path: "Tests/FuzzKit", swiftSettings: swift),
     .executableTarget(name: "keel-fuzz", dependencies: ["PluginKit", "FuzzKit"], path: "Tests/Fuzz", swiftSettings: swift),
     test("PluginAPITests"),
     .target(name: "PluginSupport", dependencies: ["PluginAPI", "PluginKit"], path: "Tests/PluginSupport", swiftSettings: swift),
@@ -104,7 +104,7 @@ let tests: [Target] = [
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
     test("ManifestTests", "HostCore", "HostManifest", "FuzzKit"),
-    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "worker-probe"),
+    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "FuzzKit", "worker-probe"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
     test("ClaudeTests", "ClaudeDecider"),

@@ -35,11 +35,30 @@ func host(_ arguments: [String]) throws {
     while true { pause() }
 }
 
+/// `bench LIBRARY CACHE`: the figures of isolation on this machine, and FrameFuzz with a count in place of the library.
+func bench(_ arguments: [String]) throws {
+    if let count = Int(arguments[0]) {
+        print(FrameFuzz.run(count: count, seed: arguments.count > 1 ? UInt64(arguments[1]) ?? 1 : UInt64.random(in: .min ... .max)))
+        return
+    }
+    let loader = try Loader(.init(cache: arguments[1], bundled: [], allowUnpinned: true))
+    let prepared = try loader.prepare(file: arguments[0], base: "/")
+    let id = prepared.metadata.components[0].id
+    print("call in-process: \(try PluginBench.callInProcess(prepared)) ns")
+    let calls = try PluginBench.callInWorker(prepared, component: id)
+    print("call in a worker: p50 \(calls.p50) ns, p99 \(calls.p99) ns")
+    let restarts = try PluginBench.restart(prepared, component: id)
+    print("restart: p50 \(restarts.p50 / 1000) us, worst \((restarts.sorted.last ?? 0) / 1000) us")
+    let begun = Monotonic.now()
+    for _ in 0..<10 { _ = try loader.prepare(file: arguments[0], base: "/") }
+    print("prepare, warm: \((Monotonic.now() - begun) / 10_000) us, library of \(prepared.metadata.size) bytes")
+}
+
 var arguments = Array(CommandLine.arguments.dropFirst())
 switch arguments.popFirstWord() {
 case "worker": exit(Worker.main(arguments))
-case "host":
-    try host(arguments)
+case "host": try host(arguments)
+case "bench": try bench(arguments)
 default: exit(2)
 }
 
