@@ -26,7 +26,7 @@ let pluginLinking: [LinkerSetting] = [
 let pluginOptimising: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
 let library: [Target] = [
-    .target(name: "PluginAPI", path: "Sources/PluginAPI", exclude: ["abi", "schemas"]),
+    .target(name: "PluginAPI", path: "Sources/PluginAPI", exclude: ["abi", "schemas", "vectors"]),
     .target(name: "CSystem", path: "Sources/CSystem"),
     .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .target(name: "PluginKit", dependencies: ["PluginAPI", "CSystem"], path: "Sources/PluginKit", swiftSettings: swift),
@@ -59,7 +59,9 @@ let venues: [Target] = [
 func plugin(_ name: String, needs: [Target.Dependency] = [], path: String? = nil) -> Target {
     .target(
         name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: path ?? "Plugins/\(name)",
-        exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Plugins/\(name)/README.md") ? ["README.md"] : [],
+        exclude: ["README.md", "keel-check.json"].filter {
+            FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\(path ?? "Plugins/\(name)")/\($0)")
+        },
         swiftSettings: swift + pluginOptimising, linkerSettings: pluginLinking)
 }
 

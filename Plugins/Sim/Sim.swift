@@ -36,6 +36,8 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
     private var lastOrdered: (id: UInt32, place: Int) = (0, 0)
     /// The end of the tape was told.
     var tapeEnded = false
+    /// In the middle of playing the own market: the timer is set once, at the end.
+    var playing = false
 
     struct Listing {
         let symbol: String
@@ -355,6 +357,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         var busy = venue.busy + teller.waits
         if config.rules.fundingEvery > 0 { busy += venue.markets.contains { $0.pointee.isPerpetual && $0.pointee.position != 0 } ? 1 : 0 }
         memory.pointee.busy = busy
+        if playing { return }
         if busy > 0 || source?.nextDue != nil { arm() } else if armed != nil { arm() }
     }
 
