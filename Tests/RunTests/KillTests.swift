@@ -166,6 +166,112 @@ struct KillTests {
         #expect(verified.code == 0 && verified.said.contains("run 2 went on"), "\(verified.said)")
     }
 
+    /// A library that does the same and is another file: "rebuilt". Outside the host's own folder, so in a process of its own.
+    func rebuilt(_ number: Int) throws -> String {
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: Built.folder + "/libRehearsal.so"))
+        bytes.append(contentsOf: Array("build \(number)".utf8))
+        let path = temporary.path + "/libVenue\(number).so"
+        try bytes.write(to: URL(fileURLWithPath: path))
+        chmod(path, 0o755)
+        return "\"file\": \"libVenue\(number).so\""
+    }
+
+    @Test func aRebuiltBrokerAFallbackAndAPipelineArriveWithThePositionOpen() throws {
+        // An odd number of steps ends the day with a position.
+        let steps = 5
+        let venue = try VenueProcess(folder: temporary.path, steps: steps)
+        let rehearsal = try Rehearsal(folder: temporary.path, socket: venue.socket, venue: try rebuilt(1))
+        let host = try rehearsal.host()
+        #expect(venue.reaches(steps, within: 60) { !host.process.isRunning }, "\(host.said)")
+        usleep(100_000)
+        func report() throws -> HostStatusReport {
+            try JSONDecoder().decode(HostStatusReport.self, from: Data(try rehearsal.keel(["status", rehearsal.manifest, "--json"]).said.utf8))
+        }
+        let before = try report()
+        #expect(before.pipelines[0].positions == ["XXX/USDT": "1"])
+        #expect(before.instances.first { $0.name == "venue" }?.isolation == "process")
+
+        _ = try Rehearsal(
+            folder: temporary.path, socket: venue.socket,
+            more: #", "second": { "component": "keel.test.follower", "file": "Rehearsal" }"#,
+            pipelines: ", " + Rehearsal.pipeline("more", symbol: "YYY/USDT", broker: "venue"),
+            venue: try rebuilt(2), decide: #"{ "primary": "second", "fallback": "follower" }"#)
+        let answer = try rehearsal.keel(["restart", rehearsal.manifest, "--json"])
+        #expect(answer.code == 0, "\(answer.said) \(host.said)")
+        let restart = try JSONDecoder().decode(RestartReport.self, from: Data(answer.said.utf8.drop { $0 != UInt8(ascii: "{") }))
+        let change = try #require(restart.changes.first { $0.instance == "venue" })
+        #expect(change.kind == .changed && change.before?.sha256 != change.after?.sha256)
+        #expect(restart.changes.first { $0.instance == "second" }?.kind == .added)
+        #expect(restart.differences.isEmpty)
+
+        let after = try report()
+        #expect(after.pid == before.pid && after.run == before.run + 1 && after.isOpen)
+        #expect(after.pipelines.map(\.name) == ["day", "more"])
+        let ledger = try LedgerReader(path: rehearsal.state + "/" + Ledger.name)
+        let position = try #require(try ledger.positions().first)
+        #expect(position.symbol == "XXX/USDT" && position.quantity == Amount(raw: 100_000_000))
+        #expect(try rehearsal.keel(["stop", rehearsal.manifest]).code == 0)
+        #expect(host.end(within: 20)?.code == 0, "\(host.said)")
+        #expect(venue.book.violations.isEmpty && venue.book.orders.count == steps)
+        try replayAll(rehearsal)
+    }
+
+    @Test func aKilledWorkerIsReplacedAndTheDayGoesOn() throws {
+        let steps = 40
+        let venue = try VenueProcess(folder: temporary.path, steps: steps)
+        let rehearsal = try Rehearsal(folder: temporary.path, socket: venue.socket, venue: try rebuilt(3))
+        let host = try rehearsal.host()
+        for step in [10, 25] {
+            #expect(venue.reaches(step, within: 60) { !host.process.isRunning }, "\(host.said)")
+            // The broker's process, found as the child of the host that it is.
+            let workers = VenueProcess.childrenOfAnyThread(of: host.process.processIdentifier)
+            #expect(workers.count == 1, "children: \(workers)")
+            for worker in workers { kill(worker, SIGKILL) }
+        }
+        #expect(venue.reaches(steps, within: 60) { !host.process.isRunning }, "\(host.said)")
+        usleep(200_000)
+        #expect(try rehearsal.keel(["stop", rehearsal.manifest]).code == 0)
+        #expect(host.end(within: 20)?.code == 0, "\(host.said)")
+        try compare(rehearsal, venue, steps)
+        try replayAll(rehearsal)
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "needs the right to mount a small disk"))
+    func aFullDiskHaltsEntriesUntilThereIsRoom() throws {
+        let steps = 60
+        let venue = try VenueProcess(folder: temporary.path, steps: steps)
+        let rehearsal = try Rehearsal(folder: temporary.path, socket: venue.socket)
+        mkdir(rehearsal.state, 0o700)
+        let mount = try Child("/bin/mount", ["-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", rehearsal.state], output: temporary.path + "/mount.log")
+        guard mount.end(within: 10)?.code == 0 else { return }
+        defer { _ = (try? Child("/bin/umount", ["-l", rehearsal.state], output: temporary.path + "/umount.log"))?.end(within: 10) }
+        let host = try rehearsal.host()
+        #expect(venue.reaches(10, within: 60) { !host.process.isRunning }, "\(host.said)")
+        // Everything that is left, and what the host keeps in reserve is not enough for ever.
+        let filler = rehearsal.state + "/filler"
+        let fill = try Child("/bin/sh", ["-c", "cat /dev/zero > \(filler)"], output: temporary.path + "/fill.log")
+        #expect(fill.end(within: 30) != nil)
+        let limit = Date().addingTimeInterval(20)
+        var halted = false
+        while Date() < limit, !halted {
+            let answer = try rehearsal.keel(["status", rehearsal.manifest, "--json"])
+            halted = ((try? JSONDecoder().decode(HostStatusReport.self, from: Data(answer.said.utf8)))?.ledgerFailure) != nil
+        }
+        #expect(halted, "\(host.said)")
+        // Nothing is entered while the disk is full: at most the position that was open is closed.
+        usleep(300_000)
+        let stuck = venue.book.step
+        usleep(700_000)
+        #expect(venue.book.step <= stuck + 1)
+        #expect(stuck < steps)
+        try FileManager.default.removeItem(atPath: filler)
+        #expect(venue.reaches(steps, within: 60) { !host.process.isRunning }, "\(host.said)")
+        usleep(100_000)
+        #expect(try rehearsal.keel(["stop", rehearsal.manifest]).code == 0)
+        #expect(host.end(within: 20)?.code == 0, "\(host.said)")
+        try compare(rehearsal, venue, steps)
+    }
+
     @Test func oneBrokenBrokerStopsOnlyItsOwnPipeline() throws {
         let steps = 20
         let venue = try VenueProcess(folder: temporary.path, steps: steps)

@@ -19,7 +19,8 @@ final class RehearsalVenue: Feed, Broker, Describing {
     private var unread: [UInt8] = []
     private var instrument: UInt32 = 0
     private var requests: [OrderID: Request] = [:]
-    private var syncing: Request?
+    /// Answered in the order they were asked.
+    private var syncing: [Request] = []
     private var state: [OrderID: (side: Side, filled: Int64, leaves: Int64)] = [:]
 
     init(host: Host, name: String, config: JSONValue) throws {
@@ -53,7 +54,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
 
     func stop(_ stopping: Stopping) throws {
         if descriptor >= 0 {
-            try host.watch(descriptor, for: [])
+            try? host.watch(descriptor, for: [])
             close(descriptor)
             descriptor = -1
         }
@@ -61,7 +62,8 @@ final class RehearsalVenue: Feed, Broker, Describing {
     }
 
     func subscribe(_ instrument: UInt32, _ channels: Channels, _ request: Request) throws {
-        self.instrument = instrument
+        // One instrument is traded here; others may be subscribed and stay silent.
+        if self.instrument == 0 { self.instrument = instrument }
         request.done()
         // The venue shows the step in hand once the host has asked what became of its orders.
     }
@@ -82,7 +84,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
 
     func sync(since: Int64, _ request: Request) throws {
         if isBroken { throw PluginError(.network, "this broker is broken on purpose") }
-        syncing = request
+        syncing.append(request)
         say("sync \(request.id)")
     }
 
@@ -109,7 +111,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
 
     private func take(_ words: [String]) {
         guard let word = words.first else { return }
-        let flags = syncing == nil ? 0 : UInt32(KEEL_EVF_SNAPSHOT)
+        let flags = syncing.isEmpty ? 0 : UInt32(KEEL_EVF_SNAPSHOT)
         switch word {
         case "tick" where words.count == 3:
             guard instrument != 0, let step = Int64(words[1]), let price = Int64(words[2]) else { return }
@@ -135,8 +137,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
             guard let quantity = Int64(words[1]) else { return }
             host.position(instrument, quantity: Amount(raw: Int128(quantity)), entry: .zero, flags: flags)
         case "synced":
-            syncing?.done()
-            syncing = nil
+            if !syncing.isEmpty { syncing.removeFirst().done() }
             // The venue repeats the tick in hand: now it can be acted upon.
             say("hello")
         default: break

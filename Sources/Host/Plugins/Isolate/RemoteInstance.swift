@@ -26,8 +26,6 @@ final class RemoteInstance {
     /// A broker after a restart: no order before a sync.
     var mustSync = false
     var syncRequest: UInt64?
-    /// The plugin reports its own links, so that a restart must not claim one.
-    var reportsLinks = false
     var pendingAsk = false
     var restartTimer: UInt64 = 0
     var retryDelay: keel_span = 2_000_000_000

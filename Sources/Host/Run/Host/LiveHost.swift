@@ -464,7 +464,11 @@ final class HangObserver: LaneObserver {
         self.hangs = hangs
     }
 
+    /// Steps of an instance's life happen while nothing is traded, and a worker's take as long as a process takes to start.
+    private static let steps: Set<String> = ["create", "load", "start", "stop", "save", "destroy", "restart", "renew"]
+
     func laneWasSlow(_ call: LaneCall, took: keel_span) {
+        if HangObserver.steps.contains(call.what), took < 1_000_000_000 { return }
         log.write(.warning, call.lane, "\(call) took \(took / 1_000_000) ms: calls should return at once")
     }
 
