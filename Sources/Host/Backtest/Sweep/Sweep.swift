@@ -8,6 +8,13 @@ public struct Sweep: Sendable {
         public var part: Int
         public var from: Int64
         public var to: Int64
+
+        public init(variant: [ManifestChange], part: Int, from: Int64, to: Int64) {
+            self.variant = variant
+            self.part = part
+            self.from = from
+            self.to = to
+        }
     }
 
     /// A variant's place in the table.
