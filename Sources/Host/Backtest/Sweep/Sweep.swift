@@ -37,6 +37,15 @@ public struct Sweep: Sendable {
         public var trained: Double?
         public var tested: SweepStore.Row?
         public var testedValue: Double?
+
+        public init(number: Int, trainFrom: Int64, trainTo: Int64, testTo: Int64, winner: String, trained: Double?) {
+            self.number = number
+            self.trainFrom = trainFrom
+            self.trainTo = trainTo
+            self.testTo = testTo
+            self.winner = winner
+            self.trained = trained
+        }
     }
 
     /// Parts of a range for walking forward: from the start up to a point, then the stretch after it. `count` steps.
