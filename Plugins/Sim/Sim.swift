@@ -345,7 +345,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
             for fill in fills where fill.order == id {
                 teller.fill(fill, self.id(fill.market), feeAsset(Int(fill.market)), 0)
             }
-            if let slot = venue.index.slot(of: id), slot != Exchange.over {
+            if let slot = venue.index.slot(of: id) {
                 teller.order(venue.orders[slot], "", self.id(venue.orders[slot].market), time)
             } else if let order = past.last(where: { $0.id == id }) {
                 teller.order(order, "", self.id(order.market), time)
