@@ -8,6 +8,13 @@ public struct Sweep: Sendable {
         public var part: Int
         public var from: Int64
         public var to: Int64
+
+        public init(variant: [ManifestChange], part: Int, from: Int64, to: Int64) {
+            self.variant = variant
+            self.part = part
+            self.from = from
+            self.to = to
+        }
     }
 
     /// A variant's place in the table.
@@ -30,6 +37,15 @@ public struct Sweep: Sendable {
         public var trained: Double?
         public var tested: SweepStore.Row?
         public var testedValue: Double?
+
+        public init(number: Int, trainFrom: Int64, trainTo: Int64, testTo: Int64, winner: String, trained: Double?) {
+            self.number = number
+            self.trainFrom = trainFrom
+            self.trainTo = trainTo
+            self.testTo = testTo
+            self.winner = winner
+            self.trained = trained
+        }
     }
 
     /// Parts of a range for walking forward: from the start up to a point, then the stretch after it. `count` steps.
@@ -66,7 +82,10 @@ public struct Sweep: Sendable {
                     let task = left[index]
                     let key = SweepSpace.key(task.variant)
                     var row: SweepStore.Row
-                    do { row = SweepStore.Row(variant: key, part: task.part, try run(task)) } catch {
+                    do { row = SweepStore.Row(variant: key, part: task.part, try run(task)) } catch BacktestError.stopped {
+                        // Not a result: it runs again next time.
+                        break
+                    } catch {
                         row = SweepStore.Row(variant: key, part: task.part)
                         row.error = "\(error)"
                     }
