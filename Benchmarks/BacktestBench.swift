@@ -16,6 +16,10 @@ struct BacktestBench {
     let plugins: String
     let examples: String
     let runs: Int
+    /// Only the parts whose name has this in it; empty: all.
+    var only = ""
+
+    private func wants(_ part: String) -> Bool { only.isEmpty || part.contains(only) }
 
     private func path(_ name: String) -> String { folder + "/" + name }
 
@@ -87,6 +91,7 @@ struct BacktestBench {
         report(Figure(name: "fixed loop, a bar", values: (0..<runs).map { _ in loop(closes) }, unit: "ns", note: "an EMA cross over closes in memory"))
         closes = []
 
+        if wants("bars") {
         report(
             Figure(
                 name: "tape: read and check", values: try (0..<runs).map { _ in try 1e6 / Measure.seconds { try bars.verify() } }, unit: "records/s",
@@ -98,7 +103,7 @@ struct BacktestBench {
             let run = try backtest("emacross", bars)
             var result = BacktestResult()
             let seconds = try Measure.seconds { result = try run.run() }
-            engine.append(1e6 / result.engineSeconds)
+            engine.append(1e6 / result.engineProcessorSeconds)
             whole.append(seconds)
             fills = result.fills.count
         }
@@ -106,8 +111,10 @@ struct BacktestBench {
         report(Figure(name: "EMA cross, with instances and report data", values: whole.map { $0 * 1000 }, unit: "ms"))
         report(Figure(name: "memory so far", values: [Measure.peakMemory], unit: "MB", hold: .under(200), note: "peak of this process, mapped tape included"))
 
-        // Orders on every bar's tick: the same decider made to trade always.
-        for count in [100_000, 200_000, 400_000] {
+        }
+
+        // Orders on every tick: the z-score decider made to trade always.
+        for count in [100_000, 200_000, 400_000] where wants("orders") {
             let few = try synth(.trades, count, "few-\(count).tape")
             var perOrder: [Double] = []
             var orders = 0
@@ -120,7 +127,7 @@ struct BacktestBench {
                     ])
                 let result = try run.run()
                 orders = result.fills.count
-                perOrder.append(result.engineSeconds / Double(max(1, result.fills.count)) * 1e9)
+                perOrder.append(result.engineProcessorSeconds / Double(max(1, result.fills.count)) * 1e9)
             }
             report(
                 Figure(
@@ -128,19 +135,23 @@ struct BacktestBench {
         }
 
         // Ticks.
+        if wants("ticks") {
         let ticks = try synth(.trades, 5_000_000, "ticks.tape")
         var perTick: [Double] = []
+        var fills = 0
         for _ in 0..<runs {
             let result = try backtest("zscore", ticks).run()
-            perTick.append(result.engineSeconds / 5e6 * 1e9)
+            perTick.append(result.engineProcessorSeconds / 5e6 * 1e9)
             fills = result.fills.count
         }
         report(Figure(name: "z-score, engine only", values: perTick, unit: "ns a tick", hold: .under(40), note: "five million ticks, \(fills) fills"))
 
+        }
+
         // The boundary itself.
         let table = try tables("EMACross")
         let calls = 20_000_000
-        if let observe = table.decider?.pointee.observe {
+        if wants("call"), let observe = table.decider?.pointee.observe {
             // A null instance is turned away at once: what is left is the call.
             var event = EventForm.trade(instrument: 1, time: 1, price: .one, quantity: .one)
             report(
@@ -154,6 +165,7 @@ struct BacktestBench {
         }
 
         // Import.
+        guard wants("import") else { return }
         let csv = path("bars.csv")
         _ = FileManager.default.createFile(atPath: csv, contents: nil)
         if let handle = FileHandle(forWritingAtPath: csv) {

@@ -45,17 +45,18 @@ enum Measure {
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 
-    /// Time of this thread on a processor: what the work costs on a machine that others use too.
+    /// Time of this process on a processor: what the work costs, also on a machine that others use.
     static func processor() -> Double {
         var time = timespec()
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 
+    /// Processor time: on a machine nobody else uses, the same as the time that passes.
     static func seconds(_ work: () throws -> Void) rethrows -> Double {
-        let start = now()
+        let start = processor()
         try work()
-        return now() - start
+        return processor() - start
     }
 
     static func short(_ value: Double) -> String {

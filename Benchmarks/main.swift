@@ -1,10 +1,11 @@
 import Foundation
 import PluginKit
 
-// make bench: the figures to hold, on this machine, now. keel-bench [--runs N] [--json] [--examples FOLDER]
+// make bench: the figures to hold, on this machine, now. keel-bench [--runs N] [--only PART] [--json] [--examples FOLDER]
 
 var runs = 5
 var json = false
+var only = ""
 var examples = "Examples/Backtest"
 var rest = CommandLine.arguments.dropFirst()
 while let word = rest.popFirst() {
@@ -16,9 +17,10 @@ while let word = rest.popFirst() {
         }
         runs = number
     case "--json": json = true
+    case "--only": only = rest.popFirst() ?? ""
     case "--examples": examples = rest.popFirst() ?? examples
     default:
-        FileHandle.standardError.write(Data("keel-bench [--runs N] [--json] [--examples FOLDER]\n".utf8))
+        FileHandle.standardError.write(Data("keel-bench [--runs N] [--only PART] [--json] [--examples FOLDER]\n".utf8))
         exit(word == "--help" ? 0 : 2)
     }
 }
@@ -33,11 +35,11 @@ do {
     #endif
     var figures: [Figure] = []
     if !json {
-        print("\(Measure.machine), load \(Measure.load), \(runs) runs each: median (lowest – highest)")
+        print("\(Measure.machine), load \(Measure.load), \(runs) runs each: median (lowest – highest) of processor time")
         print("× loop: how many times the fixed loop's time a bar, so that other machines and other days compare\n")
     }
     var reference = Double.nan
-    try BacktestBench(folder: folder, plugins: beside.deletingLastPathComponent, examples: examples, runs: runs).figures { figure in
+    try BacktestBench(folder: folder, plugins: beside.deletingLastPathComponent, examples: examples, runs: runs, only: only).figures { figure in
         figures.append(figure)
         if figure.name.hasPrefix("fixed loop") { reference = figure.median }
         if json { return }

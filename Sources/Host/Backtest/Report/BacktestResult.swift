@@ -129,6 +129,8 @@ public struct BacktestResult: Sendable {
     /// Wall time of the engine's loop alone and of everything, in seconds.
     public var engineSeconds = 0.0
     public var wholeSeconds = 0.0
+    /// Of the engine's loop, time on a processor only: comparable on a machine that others use too.
+    public var engineProcessorSeconds = 0.0
 
     public init() {}
 }

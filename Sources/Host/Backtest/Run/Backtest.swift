@@ -196,6 +196,7 @@ public final class Backtest {
 
         // The loop: one event after the other, timers in between.
         let engineStart = Self.clock()
+        let processorStart = Self.clock(CLOCK_THREAD_CPUTIME_ID)
         var index = 0
         var scored = 0
         var warming = scoreFrom > first || request.warmup > 0
@@ -248,6 +249,7 @@ public final class Backtest {
         engine.command(.stop, at: engine.now)
         score.finish()
         let engineEnd = Self.clock()
+        let processorEnd = Self.clock(CLOCK_THREAD_CPUTIME_ID)
 
         var result = BacktestResult()
         result.pipelines = pipelines.map(\.name)
@@ -262,6 +264,7 @@ public final class Backtest {
         score.write(to: &result)
         fill(&result, outlet, services)
         result.engineSeconds = Double(engineEnd - engineStart) / 1e9
+        result.engineProcessorSeconds = Double(processorEnd - processorStart) / 1e9
         if request.charts { result.prices = try Self.prices(request, traded: traded, from: scoreFrom, to: engine.now) }
         result.wholeSeconds = Double(Self.clock() - wallStart) / 1e9
         return result
@@ -398,9 +401,9 @@ public final class Backtest {
         return UnsafePointer(table)
     }()
 
-    static func clock() -> Int64 {
+    static func clock(_ which: clockid_t = CLOCK_MONOTONIC) -> Int64 {
         var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
+        clock_gettime(which, &time)
         return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 }

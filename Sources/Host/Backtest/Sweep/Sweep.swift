@@ -82,7 +82,10 @@ public struct Sweep: Sendable {
                     let task = left[index]
                     let key = SweepSpace.key(task.variant)
                     var row: SweepStore.Row
-                    do { row = SweepStore.Row(variant: key, part: task.part, try run(task)) } catch {
+                    do { row = SweepStore.Row(variant: key, part: task.part, try run(task)) } catch BacktestError.stopped {
+                        // Not a result: it runs again next time.
+                        break
+                    } catch {
                         row = SweepStore.Row(variant: key, part: task.part)
                         row.error = "\(error)"
                     }
