@@ -79,27 +79,36 @@ let testPlugins: [Target] = [plugin("Rehearsal", path: "Tests/Kill/Plugin")]
 
 /// name: the folder Tests/<name>; what it tests, and so may see the inside of.
 func test(_ name: String, _ needs: Target.Dependency...) -> Target {
-    .testTarget(name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)", swiftSettings: swift)
+    .testTarget(
+        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)",
+        exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/\(name)/Fixtures") ? ["Fixtures"] : [],
+        swiftSettings: swift)
 }
 
 let tests: [Target] = [
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swift),
     .executableTarget(name: "keel-rehearsal-venue", path: "Tests/Kill/Venue", swiftSettings: swift),
+    .executableTarget(
+        name: "claude-probe", dependencies: ["PluginAPI", "PluginKit", "PluginSupport"], path: "Tests/Interop/ClaudeProbe", swiftSettings: swift),
+    .executableTarget(name: "worker-probe", dependencies: ["HostPlugins"], path: "Tests/WorkerProbe", swiftSettings: swift),
     .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
     .executableTarget(name: "keel-check-child", dependencies: ["HostPlugins"], path: "Tests/CheckChild", swiftSettings: swift),
+    // Fuzzing: subjects, shared by the tests (short) and keel-fuzz (long). A subject's target is named here and its file lies in FuzzKit.
+    .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest"], path: "Tests/FuzzKit", swiftSettings: swift),
+    .executableTarget(name: "keel-fuzz", dependencies: ["PluginKit", "FuzzKit"], path: "Tests/Fuzz", swiftSettings: swift),
     test("PluginAPITests"),
     .target(name: "PluginSupport", dependencies: ["PluginAPI", "PluginKit"], path: "Tests/PluginSupport", swiftSettings: swift),
     test("PluginKitTests", "PluginSupport"),
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
-    test("ManifestTests", "HostCore", "HostManifest"),
-    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "keel-check-child"),
+    test("ManifestTests", "HostCore", "HostManifest", "FuzzKit"),
+    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "worker-probe", "keel-check-child"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
     test("ClaudeTests", "ClaudeDecider"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),
     test("BacktestTests", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest"),
-    test("CommandTests", "keel"),
+    test("CommandTests", "keel", "HostManifest"),
 ]
 
 // A target without a source yet is left out, so that a checkout always builds.

@@ -137,13 +137,16 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder.file("ledger.reserve")))
         #expect(writer.failure == .full(path: ledger.path))
         _ = try ledger.database.integer("PRAGMA max_page_count = 1000000")
-        // Durable again, but on the last room: still a failure to whoever asks whether entries may go on.
-        #expect(writer.barrier())
+        // Durable again, but in the last room: entries stay halted.
+        #expect(!writer.barrier())
+        #expect(writer.waiting == 0)
+        #expect(try ledger.count("alerts") == 1)
         #expect(writer.failure == .full(path: ledger.path))
         scenario.play(writer)
         // There is room now, so the reserve comes back and the all-clear is given.
         writer.maintain()
         #expect(writer.failure == nil && !writer.isOnReserve)
+        #expect(writer.barrier())
         #expect(FileManager.default.fileExists(atPath: folder.file("ledger.reserve")))
         #expect(heard == [.full(path: ledger.path), nil])
     }

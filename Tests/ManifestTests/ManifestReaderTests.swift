@@ -145,6 +145,10 @@ import Testing
             #""name": "btc","#, #""name": "btc", "gate": { "min_interval": ▸"1h" },"#,
             "$.pipelines[0].gate.min_interval: min_interval (1h) is longer than max_interval (15m)"),
         Case(
+            #""name": "btc","#,
+            #""name": "btc", "gate": ▸{ "candle": null, "timer": false, "price_z": null, "volume_z": null, "wakes": false, "asks": false, "watchdog": null },"#,
+            "$.pipelines[0].gate: every layer of the gate is off: nothing would ever ask the decider"),
+        Case(
             #""name": "btc","#, #""name": "btc", "bars": ["1h", ▸"1m"],"#,
             "$.pipelines[0].bars[1]: 1m is not longer than 1h before it: the shortest comes first, each once"),
         Case(

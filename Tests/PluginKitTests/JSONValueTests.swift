@@ -46,7 +46,7 @@ import Testing
         #expect(JSONNumber("12e3")?.int64 == 12000)
         #expect(JSONNumber("1e18")?.int64 == 1_000_000_000_000_000_000)
         #expect(JSONNumber("1e19")?.int64 == nil)
-        #expect(JSONNumber("1e999999999999999999999")?.int64 == nil)
+        #expect(JSONNumber("1e999999999")?.int64 == nil)
         #expect(JSONNumber("18446744073709551615")?.uint64 == .max)
         #expect(JSONNumber("12x") == nil)
         #expect(JSONNumber("") == nil)

@@ -12,11 +12,14 @@ public final class TestHost {
     public private(set) var failures: [String] = []
     public var now: Int64 = 1_700_000_000_000_000_000
     public var timers: [Timer] = []
+    /// Watched descriptors and what for.
+    public var watches: [Int32: UInt32] = [:]
     public var stored: [String: [UInt8]] = [:]
     public var secrets: [String: [UInt8]] = [:]
     /// What `emit` answers.
     public var emitStatus: keel_status = KEEL_OK
     private var instruments: [UInt32: keel_instrument] = [:]
+    public var instrumentCount: Int { instruments.count }
     private var strings: [UnsafeMutablePointer<CChar>] = []
     private var lastTimer: UInt64 = 0
 
@@ -57,7 +60,10 @@ public final class TestHost {
             TestHost.of(host)?.timers.removeAll { $0.id == id }
             return KEEL_OK
         }
-        table.pointee.watch = { _, _, _ in KEEL_OK }
+        table.pointee.watch = { host, descriptor, interest in
+            TestHost.of(host)?.watches[descriptor] = interest == 0 ? nil : interest
+            return KEEL_OK
+        }
         table.pointee.secret = { host, name, out in
             guard let bytes = TestHost.of(host)?.secrets[String(borrowed: name) ?? ""], let out else { return KEEL_E_NOT_FOUND }
             return bytes.withUnsafeBytes { out.pointee.write(out, $0.baseAddress, $0.count) }

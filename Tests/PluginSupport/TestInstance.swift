@@ -51,14 +51,16 @@ public final class TestInstance {
         return try library("/\(folder)/lib\(name).so")
     }
 
-    public static func library(_ path: String) throws -> UnsafePointer<keel_component> {
+    /// The component of that id, the first without one.
+    public static func library(_ path: String, component wanted: String? = nil) throws -> UnsafePointer<keel_component> {
         guard let handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | Int32(RTLD_NODELETE)) else { throw TestFailure(String(cString: dlerror())) }
         guard let symbol = dlsym(handle, "keel_plugin_entry") else { throw TestFailure("\(path) has no keel_plugin_entry") }
         typealias Entry = @convention(c) (UInt32) -> UnsafePointer<keel_library>?
-        guard let library = unsafeBitCast(symbol, to: Entry.self)(KEEL_ABI_MAJOR), let component = library.pointee.components.pointee else {
-            throw TestFailure("\(path) has no component for ABI \(KEEL_ABI_MAJOR)")
+        guard let library = unsafeBitCast(symbol, to: Entry.self)(KEEL_ABI_MAJOR) else { throw TestFailure("\(path) has nothing for ABI \(KEEL_ABI_MAJOR)") }
+        for place in 0..<Int(library.pointee.component_count) {
+            if let component = library.pointee.components[place], wanted == nil || String(cString: component.pointee.id) == wanted { return component }
         }
-        return component
+        throw TestFailure("\(path) has no component \(wanted ?? "")")
     }
 
     public static func borrow<Result>(_ text: String, _ body: (keel_str) -> Result) -> Result {

@@ -8,6 +8,7 @@ public struct TestSnapshot {
     public var series: [(duration: Int64, bars: [keel_bar])] = []
     public var weights: [(signal: String, mean: Double, draw: Double, observations: Double)] = []
     public var memory = ""
+    public var news: [String] = []
 
     public init(instrument: UInt32 = 1, now: Int64 = 0, last: Int64 = 0) {
         fixed.instrument = instrument
@@ -44,6 +45,7 @@ public struct TestSnapshot {
         fixed.struct_size = UInt32(start)
         fixed.symbol = text(symbol)
         fixed.memory = text(memory)
+        fixed.news = list(news.map(text))
         fixed.series = list(series.map { keel_series(duration: $0.duration, bars: list($0.bars)) })
         let named = weights.map { keel_weight(signal: text($0.signal), mean: $0.mean, draw: $0.draw, observations: $0.observations) }
         fixed.weights = list(named)

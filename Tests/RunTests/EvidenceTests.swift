@@ -63,12 +63,38 @@ import Testing
 }
 
 @Suite struct RestartReportTests {
+    @Test func onlyTheProgramThatWasMeantResumes() throws {
+        let temporary = TemporaryFolder()
+        let folder = RunFolder(temporary.path + "/state")
+        try folder.prepare()
+        func found(_ token: String?) -> String {
+            switch ResumeRecord.take(from: folder, token: token) {
+            case .mine: "mine"
+            case .abandoned: "abandoned"
+            case .none: "none"
+            }
+        }
+        let record = ResumeRecord(
+            token: "a", reason: "test", pid: 7, gateClosedMonotonic: 0, gateClosedAt: 0, simulatedTime: nil, plugins: [:], positions: [:],
+            openOrders: [], saved: [:], lockDescriptor: -1, socketDescriptor: -1, callerDescriptor: -1, manifestPath: "")
+        #expect(found(nil) == "none")
+        try record.write(to: folder)
+        #expect(found("a") == "mine")
+        // It died before its gate was open.
+        #expect(found(nil) == "abandoned")
+        #expect(found("a") == "abandoned")
+        ResumeRecord.settle(in: folder)
+        #expect(found("a") == "none")
+        try record.write(to: folder)
+        #expect(found("b") == "abandoned")
+    }
+
     @Test func saysWhatChangedAndForHowLongNothingTraded() {
         func plugin(_ version: String) -> PluginIdentity {
             PluginIdentity(component: "keel.sim", version: version, sha256: "abcdef0123456789", file: "libSim.so")
         }
         let resume = ResumeRecord(
-            reason: "test", pid: 7, gateClosedMonotonic: 1_000_000, gateClosedAt: 0, simulatedTime: nil,
+            token: "t", reason: "test", pid: 7, gateClosedMonotonic: 1_000_000, gateClosedAt: 0, simulatedTime: nil,
             plugins: ["same": plugin("1"), "new version": plugin("1"), "gone": plugin("1")], positions: [:], openOrders: [], saved: [:],
             lockDescriptor: -1, socketDescriptor: -1, callerDescriptor: -1, manifestPath: "plugins.json")
         let report = RestartReport(

@@ -4,6 +4,8 @@
 
 #include <spawn.h>
 #include <stdint.h>
+#include "loop.h"
+#include "worker.h"
 
 /* prctl(PR_SET_PDEATHSIG, signal): this process gets `signal` when its parent thread ends. */
 int csystem_die_with_parent(int signal);

@@ -17,6 +17,9 @@ public final class Ledger {
         public init() {}
     }
 
+    /// In a host's state folder.
+    public static let name = "ledger.db"
+
     public let path: String
     /// Where the copy of the ledger was put before it was brought up to date; nil: nothing had to be done.
     public let migrationBackup: String?

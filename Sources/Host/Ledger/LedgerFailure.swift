@@ -52,6 +52,8 @@ public enum LedgerRefusal: Error, Equatable, Sendable, CustomStringConvertible {
     case inUse(path: String, owner: LedgerLock.Owner?)
     case missing(path: String)
     case newer(path: String, version: Int64, supported: Int64)
+    /// Only a host brings a ledger up to date; readers leave it alone.
+    case older(path: String, version: Int64, supported: Int64)
     case notALedger(path: String)
     case damaged(path: String, findings: [String])
     case migrationFailed(path: String, from: Int64, to: Int64, backup: String, why: String)
@@ -70,6 +72,8 @@ public enum LedgerRefusal: Error, Equatable, Sendable, CustomStringConvertible {
         case .missing(let path): "there is no ledger at \(path): has this manifest been run yet?"
         case .newer(let path, let version, let supported):
             "\(path) was written by a newer keel (ledger version \(version), this program knows up to \(supported)): use that keel, or a backup of the ledger"
+        case .older(let path, let version, let supported):
+            "\(path) is of version \(version), this program reads \(supported): `keel run` brings it up to date (and keeps a copy)"
         case .notALedger(let path): "\(path) is a SQLite file, but not a keel ledger: it is left alone"
         case .damaged(let path, let findings):
             "\(path) is damaged: \(findings.prefix(3).joined(separator: "; ")). Keep a copy, then restore a backup; trading on it would be unsafe"

@@ -18,6 +18,37 @@ public enum TimeText {
         return text + "Z"
     }
 
+    /// The reverse: UTC with a "Z", to the nanosecond; nil for anything else, and for dates that don't exist or don't fit.
+    public static func nanoseconds(_ text: String) -> Int64? {
+        let bytes = Array(text.utf8)
+        guard bytes.count >= 20, bytes.count <= 30, bytes.last == UInt8(ascii: "Z") else { return nil }
+        func number(_ range: Range<Int>) -> Int64? {
+            var value: Int64 = 0
+            for byte in bytes[range] {
+                guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
+                value = value * 10 + Int64(byte - UInt8(ascii: "0"))
+            }
+            return value
+        }
+        for (place, mark) in [(4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":")] where bytes[place] != mark.utf8.first { return nil }
+        guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13), let minute = number(14..<16),
+            let second = number(17..<19), hour < 24, minute < 60, second < 60
+        else { return nil }
+        var part: Int64 = 0
+        if bytes.count > 20 {
+            guard bytes[19] == UInt8(ascii: "."), bytes.count > 21, let digits = number(20..<(bytes.count - 1)) else { return nil }
+            part = digits
+            for _ in (bytes.count - 21)..<9 { part *= 10 }
+        }
+        let shifted = month > 2 ? month - 3 : month + 9
+        let (era, yearOfEra) = floorDivide(month > 2 ? year : year - 1, 400)
+        let days = era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + (153 * shifted + 2) / 5 + day - 1 - 719_468
+        guard month >= 1, month <= 12, day >= 1, civil(days) == (year, month, day) else { return nil }
+        let (seconds, overflow) = (days * 86_400 + hour * 3_600 + minute * 60 + second).multipliedReportingOverflow(by: 1_000_000_000)
+        let (whole, overflow2) = seconds.addingReportingOverflow(part)
+        return overflow || overflow2 ? nil : whole
+    }
+
     /// A length of time with the unit that suits it: "850 ns", "12.4 us", "3.2 ms", "8.0 s", "2 min 5 s".
     public static func span(_ nanoseconds: Int64) -> String {
         let size = nanoseconds.magnitude

@@ -1,6 +1,7 @@
 import CSystem
 import Foundation
 import Glibc
+import HostLedger
 
 /// The folder a host keeps everything in. One host at a time; nobody else may look inside.
 public struct RunFolder: Equatable, Sendable {
@@ -8,9 +9,14 @@ public struct RunFolder: Equatable, Sendable {
 
     public init(_ path: String) { self.path = path }
 
-    public var ledger: String { path + "/ledger.db" }
+    public var ledger: String { path + "/" + Ledger.name }
     public var journals: String { path + "/journal" }
     public func journal(run: UInt32) -> String { journals + "/\(run).journal" }
+    /// Runs with a journal, in order.
+    public func recordedRuns() -> [UInt32] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: journals)) ?? [])
+            .compactMap { $0.hasSuffix(".journal") ? UInt32($0.dropLast(8)) : nil }.sorted()
+    }
     public var cache: String { path + "/cache" }
     public var tapes: String { path + "/tapes" }
     public var socketName: String { "control.sock" }
@@ -18,6 +24,10 @@ public struct RunFolder: Equatable, Sendable {
     public var killSwitch: String { path + "/KILL" }
     /// What a restart hands to the program it becomes.
     public var resume: String { path + "/resume.json" }
+    /// The same while the successor is opening.
+    public var resuming: String { path + "/resuming.json" }
+    /// The manifest and libraries that traded last.
+    public var lastGood: String { path + "/last-good.json" }
     public var lastRestart: String { path + "/restart.json" }
 
     /// Where an instance's own state waits for its successor.

@@ -57,7 +57,7 @@ public struct JSONNumber: Sendable, Hashable, Comparable, CustomStringConvertibl
 struct JSONNumberParts: Comparable {
     var negative = false
     var digits: [UInt8] = []
-    /// Power of ten of the last digit. Held within ±10^12, far beyond any number that is used.
+    /// Power of ten of the last digit. A written one is held within ±10^12; the parser refuses what comes near that.
     var exponent = 0
 
     init(_ text: some Sequence<UInt8>) {
@@ -97,6 +97,9 @@ struct JSONNumberParts: Comparable {
 
     /// Power of ten just above the first digit.
     private var magnitude: Int { exponent + digits.count }
+
+    /// The exponent was small enough to be exact.
+    var isCounted: Bool { digits.isEmpty || magnitude.magnitude <= 1_000_000_000 }
 
     static func < (a: JSONNumberParts, b: JSONNumberParts) -> Bool {
         if a.digits.isEmpty || b.digits.isEmpty || a.negative != b.negative {

@@ -184,7 +184,12 @@ struct JSONParser {
         if at < bytes.count, bytes[at] == UInt8(ascii: "e") || bytes[at] == UInt8(ascii: "E") {
             at += 1
             if at < bytes.count, bytes[at] == UInt8(ascii: "+") || bytes[at] == UInt8(ascii: "-") { at += 1 }
+            let exponent = at
             try digits(bytes, start, after: "the e")
+            // Far beyond any use, and still far from where a power of ten would no longer be counted exactly.
+            if at - exponent > 6, !JSONNumberParts(text(bytes, start, at).utf8).isCounted {
+                throw JSONFault(.badNumber("this number's exponent is beyond a thousand million"), start)
+            }
         }
         if at < bytes.count, isWordByte(bytes[at]) || bytes[at] == UInt8(ascii: ".") || bytes[at] == UInt8(ascii: "+") {
             throw JSONFault(.badNumber("this is not a decimal number: a duration or a unit needs quotation marks"), start)

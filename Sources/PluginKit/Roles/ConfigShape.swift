@@ -27,6 +27,7 @@ public struct ConfigShape: Sendable {
             case span
             case group([Property])
             case list(Kind)
+            case map(Kind)
             case secret
         }
 
@@ -113,6 +114,10 @@ public struct ConfigShape: Sendable {
         public static func texts(_ name: String, _ about: String, default value: [String]?) -> Property {
             Property(name: name, about: about, kind: .list(.text), standard: value.map { JSONValue($0.map { JSONValue($0) }) })
         }
+        /// Decimals by any name, such as balances by asset.
+        public static func decimals(_ name: String, _ about: String, _ form: DecimalForm) -> Property {
+            Property(name: name, about: about, kind: .map(.decimal(form)), standard: [:])
+        }
         /// A reference to a secret, `{"$secret": "name"}`: read the name from the config, the secret from the host in `start`.
         public static func secret(_ name: String, _ about: String) -> Property {
             Property(name: name, about: about, kind: .secret, standard: nil)
@@ -152,6 +157,7 @@ public struct ConfigShape: Sendable {
         case .span: ["type": "string", "pattern": JSONValue(spanPattern), "x-unit": "time"]
         case .group(let properties): object(properties)
         case .list(let kind): ["type": "array", "items": schema(of: kind)]
+        case .map(let kind): ["type": "object", "additionalProperties": schema(of: kind)]
         case .secret:
             [
                 "type": "object", "x-secret": true, "properties": ["$secret": ["type": "string", "description": "the secret's name"]],
@@ -250,6 +256,9 @@ public struct ConfigShape: Sendable {
         case .list(let inner):
             guard let list = value.asList else { return refuse("type", "a list") }
             for (place, element) in list.enumerated() { check(element, inner, path.appending(place), &problems) }
+        case .map(let inner):
+            guard let object = value.asObject else { return refuse("type", "an object") }
+            for member in object.members { check(member.value, inner, path.appending(member.name), &problems) }
         case .secret:
             guard let object = value.asObject, object.count == 1, object["$secret"]?.asText?.isEmpty == false else {
                 // The value itself may be the secret: it never appears in a message.

@@ -48,6 +48,11 @@ public struct OrderIndex: ~Copyable {
         return true
     }
 
+    /// Every order with its slot, in no order that means anything.
+    public func forEach(_ body: (OrderID, Int) -> Void) {
+        for place in 0...mask where entries[place].slot >= 0 { body(entries[place].id, Int(entries[place].slot)) }
+    }
+
     public mutating func remove(_ id: OrderID) {
         var hole = find(id)
         if entries[hole].slot < 0 { return }

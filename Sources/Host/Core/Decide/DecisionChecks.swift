@@ -64,6 +64,8 @@ public enum DecisionChecks {
         if decision.action != KEEL_ACT_HOLD {
             let bit: UInt32 = decision.action == KEEL_ACT_BUY ? KEEL_MAY_BUY : KEEL_MAY_SELL | KEEL_MAY_SHORT
             if asked.allowed & bit == 0 {
+                // A model that sells what it does not have is told so in these words.
+                if decision.action == KEEL_ACT_SELL { return Refusal(.noPosition) }
                 return Refusal(.actionNotAllowed, Amount(raw: Int128(decision.action)), Amount(raw: Int128(asked.allowed)))
             }
             if decision.fraction.isZero, decision.quantity.isZero { return Refusal(.zeroSize) }

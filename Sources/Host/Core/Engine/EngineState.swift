@@ -146,6 +146,9 @@ public struct BookState: Sendable, Equatable, Codable {
     public var past: [PastDecision] = []
     public var statistics = GateStatistics()
     public var atr = Atr()
+    /// Signals and regime of the decision that opened the position, for the learner.
+    public var openSignals: [DecisionRecord.Signal] = []
+    public var openRegime: UInt32 = 0
 
     public init(pipeline: String, symbol: String) {
         self.pipeline = pipeline

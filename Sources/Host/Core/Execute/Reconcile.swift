@@ -33,11 +33,15 @@ public struct VenueReport: Sendable, Equatable {
         public var instrument: keel_instrument_id
         public var side: UInt32
         public var quantity: Fixed
+        /// What the venue took out of the quantity itself: a fee in the base asset.
+        public var feeQuantity: Amount
         public var time: Int64
         public var index: Int
         public init(
-            key: FillKey, order: OrderID, instrument: keel_instrument_id, side: UInt32, quantity: Fixed, time: Int64, index: Int = 0
+            key: FillKey, order: OrderID, instrument: keel_instrument_id, side: UInt32, quantity: Fixed, feeQuantity: Amount = .zero,
+            time: Int64, index: Int = 0
         ) {
+            self.feeQuantity = feeQuantity
             self.key = key
             self.order = order
             self.instrument = instrument
@@ -167,8 +171,8 @@ public enum Reconcile {
                 continue
             }
             outcome.fills.append(fill)
-            let signed = Amount(raw: fill.side == KEEL_BUY ? Int128(fill.quantity.raw) : -Int128(fill.quantity.raw))
-            change[fill.instrument] = Amount(raw: (change[fill.instrument] ?? .zero).raw &+ signed.raw)
+            let signed = fill.side == KEEL_BUY ? Int128(fill.quantity.raw) : -Int128(fill.quantity.raw)
+            change[fill.instrument] = Amount(raw: (change[fill.instrument]?.raw ?? 0) &+ signed &- fill.feeQuantity.raw)
             if var state = states[fill.order] {
                 if (try? state.take(fill: fill.quantity, worth: .zero, fee: .zero, at: fill.time)) != nil, state.filled > state.quantity {
                     outcome.differences.append(

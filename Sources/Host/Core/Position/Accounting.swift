@@ -15,9 +15,11 @@ public struct FillEffect: Sendable, Equatable {
 
 extension PositionState {
     /// Pure: the position after a fill, and how cash changes. `money` is what it cost or brought, fees left out; `fee` what the venue
-    /// took in the pipeline's currency; `feeQuantity` what it took out of the filled quantity itself (spot fees in the base asset).
+    /// took in the pipeline's currency; `feeQuantity` what it took out of the filled quantity itself (spot fees in the base asset). `isDust`: what is held is too little to count as a position,
+    /// so buying on top of it opens a new one, and the dust goes into it.
     public func taking(
-        side: UInt32, quantity filled: Fixed, price: Fixed, money: Amount, fee: Amount, feeQuantity: Amount = .zero, at time: Int64
+        side: UInt32, quantity filled: Fixed, price: Fixed, money: Amount, fee: Amount, feeQuantity: Amount = .zero, isDust: Bool = false,
+        at time: Int64
     ) throws(NumberError) -> FillEffect {
         var next = self
         let buy = side == KEEL_BUY
@@ -42,7 +44,9 @@ extension PositionState {
             }
         } else {
             opened = Amount(filled)
-            if isOpen {
+            if isOpen, isDust {
+                next.open(cost: try money.adding(cost), size: try opened.adding(size), price: price, at: time)
+            } else if isOpen {
                 next.cost = try cost.adding(money)
                 next.committed = try committed.adding(money)
                 next.initialQuantity = try initialQuantity.adding(opened)
@@ -52,8 +56,11 @@ extension PositionState {
             }
         }
         next.quantity = try quantity.adding(change)
-        if !feeQuantity.isZero { next.quantity = try next.quantity.subtracting(feeQuantity) }
-        next.profit = opened.isPositive && turned ? try Amount.zero.subtracting(fee) : try profit.adding(realised).subtracting(fee)
+        if !feeQuantity.isZero {
+            next.quantity = try next.quantity.subtracting(feeQuantity)
+            if opened.isPositive { next.initialQuantity = try next.initialQuantity.subtracting(feeQuantity) }
+        }
+        next.profit = next.number != number ? try Amount.zero.subtracting(fee) : try profit.adding(realised).subtracting(fee)
         return FillEffect(position: next, cash: cash, realised: realised, closed: closed, opened: opened)
     }
 

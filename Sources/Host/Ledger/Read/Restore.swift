@@ -1,5 +1,4 @@
 import HostCore
-import struct HostCore.OrderState
 import PluginKit
 
 /// What a restart finds.

@@ -82,10 +82,11 @@ public final class LedgerWriter {
         if pending.count >= options.most, failure == nil { flush() }
     }
 
-    /// Everything recorded so far is on the disk when this returns true. False: it isn't, `failure` says why.
+    /// Everything recorded so far is on the disk when this returns true, and there is room for more. False: entries must halt,
+    /// `failure` says why; with `isOnReserve` everything recorded is on the disk nevertheless, in the last room there is.
     public func barrier() -> Bool {
         let began = monotonic()
-        let ok = save(durable: true)
+        let ok = save(durable: true) && failure == nil
         let took = monotonic() - began
         figures.barriers &+= 1
         figures.lastBarrier = took

@@ -145,6 +145,8 @@ extension Codec where Value == Fixed {
 
     /// A share of something: "0.04" is 4 %.
     static var share: Codec { fixed(.zero ... .one) }
+    /// A share that means something only above zero: a stop at a loss of nothing would close at once.
+    static var someShare: Codec { fixed(Fixed(raw: 1) ... .one) }
     static var positive: Codec { fixed(Fixed(raw: 1) ... .max) }
     static var notNegative: Codec { fixed(.zero ... .max) }
 }
@@ -168,7 +170,7 @@ extension Codec where Value == String {
     static func text(_ pattern: String, form: String) -> Codec {
         let compiled = try? JSONPattern(pattern)
         return Codec(
-            schema: ["type": "string", "pattern": JSONValue(pattern)], words: form,
+            schema: pattern.isEmpty ? ["type": "string"] : ["type": "string", "pattern": JSONValue(pattern)], words: form,
             read: { value, path, problems in
                 guard let text = typed(value, path, [.string], &problems, { $0.asText }) else { return nil }
                 guard compiled?.matches(text) == true else {

@@ -84,7 +84,7 @@ let pipelineTable = Table<PipelineDraft>(
     [
         Setting("name", \.settings.name, .name, required: true, "Its name in the ledger, in messages and on the page; unique."),
         Setting("enabled", \.isEnabled, .flag, "false: it is checked but not run."),
-        Setting("feeds", \.settings.feeds, .list(.plugin), required: true, "Where its market data comes from."),
+        Setting("feeds", \.settings.feeds, .list(.plugin, of: "plugin names"), required: true, "Where its market data comes from."),
         Setting(
             "instruments", \.settings.instruments, .list(.text(Names.symbolPattern, form: Names.symbolForm), of: "symbols"), required: true,
             "What it watches and trades; each described under `instruments`."),

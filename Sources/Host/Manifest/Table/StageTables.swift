@@ -31,6 +31,9 @@ let gateTable = Table<GateSettings>(
             "Forces a decision when none was made for so long although market data arrives or should."),
     ],
     check: { gate, value, path, problems in
+        if gate.candle == nil, !gate.timer, gate.priceZ == nil, gate.volumeZ == nil, !gate.wakes, !gate.asks, gate.watchdog == nil {
+            problems.append(ManifestProblem(path, value, .contradiction("every layer of the gate is off: nothing would ever ask the decider")))
+        }
         if gate.minimumInterval > gate.maximumInterval {
             let name = value.find("min_interval") == nil ? "max_interval" : "min_interval"
             problems.append(
@@ -125,14 +128,14 @@ let stageTable = Table<PositionSettings.Stage>(
     "position.stages[]",
     [
         Setting("gain", \.gain, .positive, required: true, "Gain since entry, as a share of the entry price, at which this stage closes its part."),
-        Setting("fraction", \.fraction, .fixed(Fixed(raw: 1) ... .one), required: true, "Share of the initial quantity it closes."),
+        Setting("fraction", \.fraction, .someShare, required: true, "Share of the initial quantity it closes."),
     ])
 
 let positionTable = Table<PositionSettings>(
     "position",
     [
-        Setting("stop_loss", \.stopLoss, .optional(.share), "Closes the position at this loss, as a share of the entry price."),
-        Setting("trailing", \.trailing, .optional(.share), "Closes it at this fall from the best price since entry."),
+        Setting("stop_loss", \.stopLoss, .optional(.someShare), "Closes the position at this loss, as a share of the entry price."),
+        Setting("trailing", \.trailing, .optional(.someShare), "Closes it at this fall from the best price since entry."),
         Setting("trailing_activation", \.trailingActivation, .notNegative, "Gain from which the trailing stop is in force."),
         Setting("atr_multiple", \.atrMultiple, .optional(.statistic(0.1 ... 100)), "Hard stop so many average true ranges from the entry; it only tightens."),
         Setting("atr_period", \.atrPeriod, .count(1 ... 1000), "Bars in the average true range."),
@@ -140,7 +143,7 @@ let positionTable = Table<PositionSettings>(
         Setting(
             "stages", \.stages, .list(stageTable.codec(PositionSettings.Stage(gain: .zero, fraction: .zero)), of: "objects"),
             inner: AnyTable(stageTable, PositionSettings.Stage(gain: .zero, fraction: .zero)), "Parts of the position that are closed on the way up, smallest gain first."),
-        Setting("exit_probability", \.exitProbability, .optional(.share), "Exit probability stated by the decider that closes the position."),
+        Setting("exit_probability", \.exitProbability, .optional(.someShare), "Exit probability stated by the decider that closes the position."),
         Setting("interval", \.interval, .span(Span.millisecond ... Span.hour), "Longest time between two looks at the position."),
         Setting("review", \.review, .optional(.span(Span.second ... Span.day)), "How often the decider reviews an open position."),
         Setting("exit_score", \.exitScore, .statistic(-1 ... 1), "Score of five signals below which the review closes the position when no decider answers."),

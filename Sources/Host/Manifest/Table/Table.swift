@@ -12,6 +12,7 @@ struct Setting<Owner: Sendable>: Sendable {
     let schema: @Sendable (Owner) -> JSONValue
     /// The default, nil for a required key or one whose default can't be said in JSON.
     let standard: @Sendable (Owner) -> JSONValue?
+    let write: @Sendable (Owner) -> JSONValue
 
     /// `hasDefault` false: left out means something no JSON value says; the description says what.
     init<Value>(
@@ -19,8 +20,12 @@ struct Setting<Owner: Sendable>: Sendable {
         inner: AnyTable? = nil, _ description: String
     ) {
         let standard: @Sendable (Owner) -> JSONValue? = { owner in
-            required || !hasDefault ? nil : codec.write(owner[keyPath: place])
+            if required || !hasDefault { return nil }
+            let written = codec.write(owner[keyPath: place])
+            // An inner object's defaults are those of its own keys.
+            return inner != nil && written.asObject != nil ? [:] : written
         }
+        write = { owner in codec.write(owner[keyPath: place]) }
         self.name = name
         self.isRequired = required
         self.description = description
@@ -89,6 +94,11 @@ struct Table<Owner: Sendable>: Sendable {
         return schema
     }
 
+    /// Everything the object holds, defaults included: reading it again gives the same.
+    func write(_ owner: Owner) -> JSONValue {
+        JSONValue(JSONObject(settings.map { ($0.name, $0.write(owner)) }))
+    }
+
     /// As the type of a key of another object. `standard` gives what is not written; it is copied for every reading.
     func codec(_ standard: Owner, words: String = "object") -> Codec<Owner> {
         Codec(
@@ -99,8 +109,7 @@ struct Table<Owner: Sendable>: Sendable {
                 read(value, path, into: &owner, &problems)
                 return problems.count == before ? owner : nil
             },
-            // Only lists and maps of objects are ever written, and their default is empty.
-            write: { _ in [:] })
+            write: { owner in write(owner) })
     }
 }
 

@@ -30,7 +30,7 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
     /// Events of kinds this host doesn't know.
     public var skippedEvents: Int { skippedCount.load(ordering: .relaxed) }
 
-    private let grantedSecrets: Set<String>
+    private let grantedSecrets: Set<String>?
     /// Timers set in `create` that came up before `start`: on_timer is legal only after it.
     private var dueBeforeStart: [(id: UInt64, tag: UInt64)] = []
     private let currentPhase = Atomic<Phase>(.fresh)
@@ -46,10 +46,10 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
     public static let largestValue = 1 << 20
     public static let longestLine = 8192
 
-    /// `grantedSecrets`: the names the manifest grants this instance.
+    /// `grantedSecrets`: the names the manifest grants this instance; nil leaves it to the services (in a worker, the host decides).
     public init(
         name: String, tables: ComponentTables, lane: any InstanceLane, services: any HostServices,
-        grantedSecrets: Set<String> = [], redactor: SecretRedactor
+        grantedSecrets: Set<String>? = [], redactor: SecretRedactor
     ) {
         self.name = name
         self.tables = tables
@@ -326,7 +326,7 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
             return KEEL_E_STATE
         }
         guard let out, let write = out.pointee.write, let name = name.strictText(limit: 256) else { return KEEL_E_INVALID }
-        guard grantedSecrets.contains(name) else {
+        guard grantedSecrets?.contains(name) ?? true else {
             report(.warn, "asked for the secret \"\(name)\", which the manifest does not grant to it")
             return KEEL_E_NOT_FOUND
         }

@@ -5,36 +5,33 @@ import HostPlugins
 import PluginAPI
 import PluginKit
 
-/// A plugin of the manifest, its library verified and loaded (or ready in a worker), not yet an instance.
+/// A plugin of the manifest, its library verified and loaded (or ready for a worker), not yet an instance.
 public struct LoadedPlugin {
     public var entry: PluginEntry
     public var identity: PluginIdentity
-    /// Its own tables, or proxies of a worker's.
-    public var tables: ComponentTables
     /// One JSON object, checked, defaults filled in.
     public var config: String
-    /// Runs on the engine's thread: it does no I/O and is not isolated.
-    public var isInline: Bool
-    /// Keeps a worker alive, and is told about its end.
-    public var worker: (any PluginWorker)?
+    public var home: Home
 
-    public init(
-        entry: PluginEntry, identity: PluginIdentity, tables: ComponentTables, config: String, isInline: Bool, worker: (any PluginWorker)? = nil
-    ) {
+    /// Where the instance will live.
+    public enum Home {
+        /// On the engine's thread: it does no I/O and is not isolated.
+        case engine(ComponentTables)
+        /// On a thread of its own.
+        case lane(ComponentTables)
+        /// On a thread of its own, in a process of its own.
+        case process(PreparedLibrary)
+    }
+
+    public init(entry: PluginEntry, identity: PluginIdentity, config: String, home: Home) {
         self.entry = entry
         self.identity = identity
-        self.tables = tables
         self.config = config
-        self.isInline = isInline
-        self.worker = worker
+        self.home = home
     }
-}
 
-/// A child process that hosts one instance.
-public protocol PluginWorker: AnyObject {
-    /// Called from any thread when the child is gone; the text says how.
-    func onEnd(_ report: @escaping @Sendable (String) -> Void)
-    func end()
+    public var isInline: Bool { if case .engine = home { true } else { false } }
+    public var isIsolated: Bool { if case .process = home { true } else { false } }
 }
 
 /// Everything a host is made of, before a run number exists: the manifest with its plugins loaded.
@@ -73,6 +70,9 @@ public struct Composition {
         }
         return manifest.plugins.filter { $0.isEnabled && used.contains($0.name) }
     }
+
+    /// Everything runs on the engine's thread, so time can be simulated.
+    public var isSimulated: Bool { plugins.allSatisfy(\.isInline) }
 
     /// What an instance of this name sees of the instruments: its own spelling of each.
     func instruments(for plugin: String) -> [InstrumentRecord] {

@@ -30,6 +30,8 @@ public final class LiveHost {
         /// Arguments to become again with.
         public var arguments: [String] = []
         public var reserve: Int64 = 8 * 1024 * 1024
+        /// This program's version, for the records.
+        public var version = ""
         public init() {}
     }
 
@@ -42,7 +44,7 @@ public final class LiveHost {
     public let composition: Composition
     public let options: Options
     public let folder: RunFolder
-    public let log: HostLog
+    public let log: RunLog
     let clock: HostClock
     let sink: EventSink
     let killSwitch: KillSwitch
@@ -60,7 +62,8 @@ public final class LiveHost {
     public internal(set) var evidence = Evidence()
     public private(set) var run: UInt32 = 0
     let bus = EventBus()
-    var supervisors: [Supervisor]
+    /// How often instances inside this process broke; workers keep their own count.
+    var budgets: [CrashBudget]
     /// Callers of `keel stop`: answered when all is done.
     var waitingForEnd: [ControlConnection] = []
     var ending: Ending?
@@ -70,7 +73,7 @@ public final class LiveHost {
     var gates: [String: GateCounters] = [:]
     var nextRequest = EngineLoop.ownRequest
     var subscribing: [UInt64: (source: Source, instrument: keel_instrument_id)] = [:]
-    let startedAt: Int64
+    private(set) var startedAt: Int64
     let startedMonotonic = HostClock.monotonic()
     var warnings: [String] = []
     /// Of the restart that made this program; nil: it was started fresh.
@@ -86,18 +89,36 @@ public final class LiveHost {
     var finalState: EngineState?
     /// Shown on a terminal now and then.
     public var onProgress: ((LiveHost) -> Void)?
+    /// Called once nothing more will happen, before anything is printed.
+    public var onEnd: () -> Void = {}
+
+    /// Where simulated time begins when nothing says otherwise: 2024-01-01T00:00:00Z.
+    public static let simulatedStart: Int64 = 1_704_067_200_000_000_000
+
+    /// How far the run has come: seconds of its clock where it has an end, events otherwise.
+    public var progress: (events: Int64, total: Int64?, note: String) {
+        let equity = summary.pipelines.filter { !$0.equity.isEmpty }.map { "\($0.name) \($0.equity)" }.joined(separator: ", ")
+        let note = clock.isSimulated ? RunLog.stamp(clock.now()) + (equity.isEmpty ? "" : "  " + equity) : equity
+        return (Int64(clamping: loop?.events ?? 0), nil, note)
+    }
+
+    public var summaryJSON: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        return (try? encoder.encode(summary)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
 
     public init(_ composition: Composition, options: Options) throws(RunError) {
         self.composition = composition
         self.options = options
         folder = RunFolder(composition.statePath)
         try folder.prepare()
-        log = HostLog(path: folder.path + "/keel.log", echoes: !options.isQuiet)
+        log = RunLog(path: folder.path + "/" + LogFile.name, echoes: !options.isQuiet)
         clock = HostClock(options.pace)
         sink = EventSink(clock: clock)
         killSwitch = KillSwitch(folder: folder)
         summary = RunSummary(run: 0, mode: composition.manifest.mode.rawValue, pipelines: composition.manifest.pipelines)
-        supervisors = composition.plugins.map { _ in Supervisor() }
+        budgets = composition.plugins.map { _ in CrashBudget() }
         startedAt = clock.now()
     }
 
@@ -106,7 +127,7 @@ public final class LiveHost {
     /// Everything up to the point where events can come: locks, ledger, instances, engine. Throws without having traded.
     public func open() throws(RunError) {
         do throws(LedgerRefusal) {
-            lock = try LedgerLock(ledger: folder.ledger, now: HostClock.wall(), inherited: options.resume?.lockDescriptor)
+            lock = try LedgerLock(ledger: folder.ledger, now: HostClock.wall(), inherited: options.resume.flatMap { $0.lockDescriptor >= 0 ? $0.lockDescriptor : nil })
             var ledgerOptions = Ledger.Options()
             ledgerOptions.reserve = options.reserve
             ledger = try Ledger(path: folder.ledger, now: HostClock.wall(), options: ledgerOptions, kill: options.kill)
@@ -121,6 +142,8 @@ public final class LiveHost {
         } catch {
             for instance in instances { instance.destroy() }
             instances = []
+            ledger = nil
+            lock = nil
             throw error
         }
     }
@@ -137,35 +160,49 @@ public final class LiveHost {
         for (index, plugin) in composition.plugins.enumerated() {
             let source = Source(index)
             let services = InstanceServices(shared, source: source, instruments: composition.instruments(for: plugin.entry.name))
-            var lane: Lane?
-            if !plugin.isInline {
-                do throws(LaneError) {
-                    let speed: Int64 = if case .simulated(_, .some(let speed)) = clock.pace { Int64(speed) } else { 1 }
-                    lane = try Lane(
-                        name: plugin.entry.name, limits: plugin.worker == nil ? LaneLimits() : .isolated, speed: speed,
-                        observer: laneObserver(requests))
-                } catch {
-                    problems.append("plugin \"\(plugin.entry.name)\": \(error)")
-                    continue
-                }
-            }
-            let host = InstanceHost(
-                name: plugin.entry.name, tables: plugin.tables, lane: lane ?? sink.inline, services: services,
-                grantedSecrets: Set(plugin.entry.secrets), redactor: redactor)
-            let instance = HostedInstance(
-                source: source, entry: plugin.entry, identity: plugin.identity, host: host, lane: lane, sink: sink, keepAlive: plugin.worker)
-            plugin.worker?.onEnd { text in requests.post(.broken(source, why: KEEL_E_INTERNAL, text: text)) }
             do throws(RunError) {
-                try instance.create(config: plugin.config)
+                let (tables, lane) = try place(plugin, source, requests)
+                let host = InstanceHost(
+                    name: plugin.entry.name, tables: tables, lane: lane ?? sink.inline, services: services,
+                    grantedSecrets: Set(plugin.entry.secrets), redactor: redactor)
+                let instance = HostedInstance(
+                    source: source, entry: plugin.entry, identity: plugin.identity, host: host, lane: lane, sink: sink, isIsolated: plugin.isIsolated)
+                do throws(RunError) { try instance.create(config: plugin.config) } catch {
+                    lane?.stop(within: 1_000_000_000)
+                    throw error
+                }
                 instances.append(instance)
             } catch {
-                lane?.stop(within: 1_000_000_000)
                 problems.append(error.description)
             }
         }
         if !problems.isEmpty { throw .invalid(problems) }
     }
 
+    /// Its tables, and the thread it will live on; nil: the engine's.
+    private func place(_ plugin: LoadedPlugin, _ source: Source, _ requests: LoopRequests) throws(RunError) -> (ComponentTables, Lane?) {
+        let name = plugin.entry.name
+        let speed: Int64 = if case .simulated(_, .some(let speed)) = clock.pace { Int64(speed) } else { 1 }
+        do {
+            switch plugin.home {
+            case .engine(let tables): return (tables, nil)
+            case .lane(let tables): return (tables, try Lane(name: name, speed: speed, observer: laneObserver(requests)))
+            case .process(let library):
+                let watch = WorkerWatch(name: name, source: source, store: store, requests: requests)
+                watches[source] = watch
+                // keel restart is the operator's word that it may be tried again.
+                if options.resume != nil { watch.forgive() }
+                let remote = try RemoteComponent(
+                    library: library, component: plugin.entry.component, settings: IsolationSettings(), budget: watch.budget(), observer: watch)
+                return (remote.tables, try Lane(name: name, limits: .isolated, speed: speed, observer: laneObserver(requests)))
+            }
+        } catch {
+            throw .control("plugin \"\(name)\": \(error)")
+        }
+    }
+
+    /// Remote components keep their observers weakly.
+    private(set) var watches: [Source: WorkerWatch] = [:]
     private(set) var requests = LoopRequests()
     /// Lanes keep their observer weakly.
     private var observer: HangObserver?
@@ -207,17 +244,20 @@ public final class LiveHost {
         } catch {
             throw RunError(error)
         }
+        // Simulated time goes on from where the last run ended: a ledger never goes back.
+        if let last = restored.state?.header.time { clock.advance(to: last) }
         let now = clock.now()
         var facts = RunFacts(
-            started: now, mode: manifest.mode.rawValue, pid: getpid(), keel: KeelVersion.text, manifest: composition.manifestPath,
+            started: now, mode: manifest.mode.rawValue, pid: getpid(), keel: options.version, manifest: composition.manifestPath,
             manifestHash: composition.manifestHash, seed: manifest.seed,
             plugins: instances.map {
                 RunFacts.Plugin(
                     name: $0.name, component: $0.identity.component, version: $0.identity.version, file: $0.identity.file,
-                    sha256: $0.identity.sha256, roles: $0.roles, isolation: $0.keepAlive == nil ? "none" : "process")
+                    sha256: $0.identity.sha256, roles: $0.roles, isolation: $0.isIsolated ? "process" : "none")
             },
             pipelines: manifest.pipelines, instruments: manifest.instruments)
         do throws(LedgerFailure) { run = try ledger.begin(facts) } catch { throw .control("\(error)") }
+        startedAt = now
         facts.journal = "journal/\(run).journal"
         let ports = instances.compactMap(\.tables?.port)
         let plan = EnginePlan(
@@ -256,7 +296,7 @@ public final class LiveHost {
             log.write(.info, "keel", "run \(run) follows run \(last)" + (restored.endedAsPlanned ? "" : ", which did not end as planned"))
         }
         if !restored.intentsOnly.isEmpty {
-            log.write(.warn, "keel", "\(restored.intentsOnly.count) orders may have left before the last host ended: the venue is asked about them")
+            log.write(.warning, "keel", "\(restored.intentsOnly.count) orders may have left before the last host ended: the venue is asked about them")
         }
     }
 
@@ -267,7 +307,7 @@ public final class LiveHost {
         guard let loop else { throw .control("the host is not open") }
         for instance in instances { restoreState(of: instance) }
         let requests = requests
-        control = try ControlServer(folder: folder, inherited: options.resume.map(\.socketDescriptor), signals: signals) { input in
+        control = try ControlServer(folder: folder, inherited: options.resume.flatMap { $0.socketDescriptor >= 0 ? $0.socketDescriptor : nil }, signals: signals) { input in
             switch input {
             case .request(let request, let connection): requests.post(.control(request, connection))
             case .signal(let number): requests.post(.signal(number))
@@ -282,7 +322,14 @@ public final class LiveHost {
                 broke(instance.source, why: KEEL_E_NETWORK, text: error.description)
             }
         }
-        if problems.count == instances.count { throw .control(problems.joined(separator: "\n")) }
+        if problems.count == instances.count {
+            // The socket stays open for whoever takes this host's place in the process.
+            _ = control?.stop(keepingSocket: true)
+            for instance in instances { instance.destroy() }
+            ledger = nil
+            lock = nil
+            throw .control(problems.joined(separator: "\n"))
+        }
         for (name, instrument) in composition.subscriptions() {
             guard let instance = instances.first(where: { $0.name == name }), let feed = instance.host.tables.feed else { continue }
             let channels = feed.pointee.channels & ~UInt64(KEEL_CH_DEPTH)
@@ -292,7 +339,7 @@ public final class LiveHost {
         lastKill = killSwitch.isOn
         loop.start()
         loop.command(.kill(lastKill))
-        if lastKill { log.write(.warn, "keel", "the kill switch is on (\(folder.killSwitch)): no entries") }
+        if lastKill { log.write(.warning, "keel", "the kill switch is on (\(folder.killSwitch)): no entries") }
         loop.drainLocal()
     }
 
@@ -348,19 +395,20 @@ public final class LiveHost {
         if alert.severity == .critical { summary.criticalAlerts += 1 }
     }
 
+    /// The manifest that was to be run could not be opened, and this is the one before.
+    public func reportGoneBack(_ text: String) {
+        warnings.append(text)
+        alert(.critical, "rollback", text)
+    }
+
     func warn(_ text: String) {
         warnings.append(text)
-        log.write(.warn, "keel", text)
+        log.write(.warning, "keel", text)
     }
 
     func alert(_ severity: Alert.Severity, _ kind: String, _ text: String) {
         take(Alert(time: loop?.time ?? clock.now(), severity: severity, kind: kind, text: text))
     }
-}
-
-/// This program's version.
-public enum KeelVersion {
-    public static let text = "1.0.0"
 }
 
 extension RunError {
@@ -374,16 +422,16 @@ extension RunError {
 
 /// Tells the loop about lanes that hang.
 final class HangObserver: LaneObserver {
-    private let log: HostLog
+    private let log: RunLog
     private let hangs: @Sendable (String, String) -> Void
 
-    init(log: HostLog, _ hangs: @escaping @Sendable (String, String) -> Void) {
+    init(log: RunLog, _ hangs: @escaping @Sendable (String, String) -> Void) {
         self.log = log
         self.hangs = hangs
     }
 
     func laneWasSlow(_ call: LaneCall, took: keel_span) {
-        log.write(.warn, call.lane, "\(call) took \(took / 1_000_000) ms: calls should return at once")
+        log.write(.warning, call.lane, "\(call) took \(took / 1_000_000) ms: calls should return at once")
     }
 
     func laneHangs(_ call: LaneCall, since: keel_span) {
@@ -391,6 +439,6 @@ final class HangObserver: LaneObserver {
     }
 
     func laneRecovered(_ call: LaneCall, took: keel_span) {
-        log.write(.warn, call.lane, "\(call) returned after \(took / 1_000_000) ms")
+        log.write(.warning, call.lane, "\(call) returned after \(took / 1_000_000) ms")
     }
 }

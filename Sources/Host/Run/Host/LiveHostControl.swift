@@ -14,6 +14,7 @@ extension LiveHost {
         case .signal(let number): signalled(number)
         case .glance: lookAtKillSwitch()
         case .broken(let source, let why, let text): broke(source, why: why, text: text)
+        case .worker(let source, let event): worker(source, event)
         case .checked(let problems, let caller, let reason): endRestartCheck(problems: problems, caller: caller, reason: reason)
         }
     }
@@ -46,7 +47,7 @@ extension LiveHost {
             if let pipeline, !composition.manifest.pipelines.contains(where: { $0.name == pipeline }) {
                 return connection.answer(ControlReply(code: 2, problems: ["there is no pipeline \"\(pipeline)\" in this run"]))
             }
-            log.write(.warn, "keel", "flatten \(pipeline ?? "everything")")
+            log.write(.warning, "keel", "flatten \(pipeline ?? "everything")")
             loop?.command(.flatten(pipeline: pipeline))
             connection.answer(ControlReply(body: body(status())))
         case .reset:
@@ -66,7 +67,7 @@ extension LiveHost {
         guard isOn != lastKill, let loop else { return }
         lastKill = isOn
         let reason = killSwitch.reason
-        log.write(.warn, "keel", isOn ? "the kill switch is on\(reason.isEmpty ? "" : ": " + reason)" : "the kill switch is off")
+        log.write(.warning, "keel", isOn ? "the kill switch is on\(reason.isEmpty ? "" : ": " + reason)" : "the kill switch is off")
         loop.command(.kill(isOn))
     }
 
@@ -75,8 +76,8 @@ extension LiveHost {
         guard let loop, let plan else { return report }
         summarise()
         report.manifest = composition.manifestPath
-        report.started = HostLog.stamp(startedAt)
-        report.now = HostLog.stamp(clock.now())
+        report.started = RunLog.stamp(startedAt)
+        report.now = RunLog.stamp(clock.now())
         report.isOpen = loop.engine.isOpen
         report.isKilled = lastKill
         report.events = loop.events
@@ -91,10 +92,10 @@ extension LiveHost {
             let agreement = agreements[index]
             return HostStatusReport.Instance(
                 name: instance.name, component: instance.identity.component, version: instance.identity.version, sha256: instance.identity.sha256,
-                roles: instance.roles, phase: "\(instance.host.phase)", isolation: instance.isInline ? "engine" : instance.keepAlive == nil ? "lane" : "process",
+                roles: instance.roles, phase: "\(instance.host.phase)", isolation: instance.isInline ? "engine" : instance.isIsolated ? "process" : "lane",
                 link: links[index].map { $0.isUp ? "up" : "down" }, linkMessage: links[index]?.message, agrees: agreement?.agreed,
                 differences: agreement?.differences ?? [], misbehaviours: instance.host.misbehaviours,
-                isQuarantined: supervisors[index].isQuarantined)
+                isQuarantined: budgets[index].quarantine != nil)
         }
         report.ports = plan.ports.count
         return report

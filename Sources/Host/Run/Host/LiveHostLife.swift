@@ -20,6 +20,7 @@ extension LiveHost {
         }
         let ending = ending ?? .stopped("")
         if case .stopped(let why) = ending { shutDown(how: "stopped", why: why) }
+        onEnd()
         return ending
     }
 
@@ -150,14 +151,21 @@ extension LiveHost {
         shutDown(how: "restarted", why: "restart (\(reason))")
         let positions = Dictionary(
             summary.pipelines.flatMap { pipeline in pipeline.positions.map { ("\(pipeline.name) \($0.key)", $0.value) } }, uniquingKeysWith: { a, _ in a })
+        let token = UUID().uuidString
         let resume = ResumeRecord(
-            reason: reason, pid: getpid(), gateClosedMonotonic: gateClosedMonotonic, gateClosedAt: gateClosedAt,
+            token: token, reason: reason, pid: getpid(), gateClosedMonotonic: gateClosedMonotonic, gateClosedAt: gateClosedAt,
             simulatedTime: clock.isSimulated ? clock.now() : nil, plugins: identities, positions: positions,
             openOrders: finalState?.orders.filter { !$0.isSettled }.map(\.id.description) ?? [], saved: saved,
             lockDescriptor: lock.handOver(), socketDescriptor: control?.stop(keepingSocket: true) ?? -1,
             callerDescriptor: restartCaller?.handOver() ?? -1, manifestPath: composition.manifestPath, warnings: warnings)
         do throws(RunError) { try resume.write(to: folder) } catch { return error }
-        return HostProgram.replace(with: options.arguments)
+        return HostProgram.replace(with: options.arguments, token: token)
+    }
+
+    /// From here on this manifest with these libraries is what a failed restart goes back to.
+    private func rememberAsGood() {
+        ResumeRecord.settle(in: folder)
+        do throws(RunError) { try LastGood(composition).write(to: folder) } catch { warn("\(error): a failed restart could not go back to this manifest") }
     }
 
     var identities: [String: PluginIdentity] {
@@ -166,7 +174,11 @@ extension LiveHost {
 
     /// After a restart: the report once entries may go out again, or once it is clear that they don't.
     private func reportWhenOpen() {
-        guard let resume = options.resume, let loop else { return }
+        guard let loop else { return }
+        guard let resume = options.resume else {
+            loop.at(clock.now()) { [weak self] in self?.rememberAsGood() }
+            return
+        }
         let caller = resume.callerDescriptor >= 0 ? ControlConnection.inherited(resume.callerDescriptor) : nil
         let opened = loop.run(patience: 10_000_000_000) { loop.engine.isOpen || ending != nil }
         var differences = agreements.values.filter { !$0.agreed }.flatMap(\.differences)
@@ -175,7 +187,8 @@ extension LiveHost {
             resume: resume, plugins: identities, gateOpenMonotonic: HostClock.monotonic(), differences: differences,
             warnings: resume.warnings + warnings)
         restartReport = report
-        log.write(opened ? .info : .warn, "keel", report.text)
+        rememberAsGood()
+        log.write(opened ? .info : .warning, "keel", report.text)
         let body = (try? JSONEncoder().encode(report)) ?? Data("{}".utf8)
         try? RunFolder.replace(folder.lastRestart, with: body)
         caller?.answer(ControlReply(body: body))

@@ -11,8 +11,10 @@ extension LiveHost {
     func connect(_ loop: EngineLoop, _ outlet: LiveOutlet, _ writer: LedgerWriter) {
         loop.handle = { [unowned self] in handle($0) }
         loop.housekeeping = { [unowned self] in housekeeping() }
-        loop.onLink = { [unowned self] source, state, _, message in
+        loop.onLink = { [unowned self] source, state, why, message in
             links[Int(source)] = (state == KEEL_LINK_UP, message)
+            // A feed that goes down and says that all is well has come to its end.
+            if state == KEEL_LINK_DOWN, why == KEEL_OK { feedEnded(source) }
         }
         loop.onDone = { [unowned self] source, request, status, message in done(source, request, status, message) }
         outlet.onRecord = { [unowned self] in take($0) }
@@ -43,7 +45,7 @@ extension LiveHost {
             evidence.noteAgreement(broker: agreement.broker, differences: agreement.differences, agreed: agreement.agreed, at: agreement.time)
             let name = plan.ports[safe: agreement.broker]?.name ?? ""
             if !agreement.agreed {
-                log.write(.warn, name, "no entries: ledger and venue differ: " + agreement.differences.joined(separator: "; "))
+                log.write(.warning, name, "no entries: ledger and venue differ: " + agreement.differences.joined(separator: "; "))
             } else if before?.agreed != true {
                 log.write(.info, name, "ledger and venue agree")
             }
@@ -65,10 +67,10 @@ extension LiveHost {
     }
 
     func take(_ alert: Alert) {
-        let level: LogLine.Level =
+        let level: LogFile.Level =
             switch alert.severity {
             case .info: .info
-            case .warning: .warn
+            case .warning: .warning
             case .critical: .error
             }
         let place = [alert.pipeline, alert.symbol].filter { !$0.isEmpty }.joined(separator: " ")
@@ -112,7 +114,7 @@ extension LiveHost {
         do throws(RunError) {
             try instance.renew(deadline: clock.now() + 2 * Span.second, request: nextRequest)
         } catch {
-            log.write(.warn, instance.name, "could not be renewed before its trial call: \(error)")
+            log.write(.warning, instance.name, "could not be renewed before its trial call: \(error)")
         }
     }
 
@@ -129,11 +131,30 @@ extension LiveHost {
             sink.emitDone(request, KEEL_E_IN_DOUBT, "\(instance.name) broke before it answered", from: source)
         }
         sink.emitLink(KEEL_LINK_DOWN, why: why, name: instance.name, text, from: source)
-        switch supervisors[Int(source)].broke(at: clock.now()) {
+        switch budgets[Int(source)].died(at: clock.now(), of: text) {
         case .quarantine:
-            alert(.critical, "quarantine", "\(instance.name) broke \(Supervisor.budget) times in ten minutes and stays down: \(text). Its pipelines enter nothing; keel restart tries it again")
+            alert(.critical, "quarantine", "\(instance.name) broke \(CrashBudget.most) times in ten minutes and stays down: \(text). Its pipelines enter nothing; keel restart tries it again")
         case .restart(let pause):
-            loop.at(clock.now() + pause) { [weak self] in self?.mend(source) }
+            loop.at(clock.now() + max(pause, 200_000_000)) { [weak self] in self?.mend(source) }
+        }
+    }
+
+    /// What happened to a worker: its proxy has already told the engine what that means, here it is told to people.
+    func worker(_ source: Source, _ event: WorkerEvent) {
+        guard let instance = instances[safe: Int(source)] else { return }
+        switch event {
+        case .started(let pid): log.write(.info, instance.name, "worker \(pid) started")
+        case .died(let cause, let inDoubt):
+            let doubt = inDoubt.isEmpty ? "" : ", \(inDoubt.count) orders in doubt"
+            alert(.warning, "worker", "\(instance.name): its worker is gone, \(cause)\(doubt)")
+        case .restarting(let pause): log.write(.info, instance.name, "a new worker follows in \(pause / 1_000_000) ms")
+        case .restarted(let took, let mustSync):
+            log.write(.info, instance.name, "a new worker runs after \(took / 1_000_000) ms" + (mustSync ? "; no orders before the venue has been asked" : ""))
+            if mustSync { loop?.command(.sync) }
+        case .synced: log.write(.info, instance.name, "the venue has been asked: orders are taken again")
+        case .quarantined(let why):
+            budgets[Int(source)] = watches[source]?.budget() ?? budgets[Int(source)]
+            alert(.critical, "quarantine", "\(instance.name) stays down: \(why). Its pipelines enter nothing; keel restart tries it again")
         }
     }
 

@@ -11,6 +11,8 @@ public enum LoopRequest: Sendable {
     case signal(Int32)
     /// An instance said it is broken, its worker died, or its lane hangs.
     case broken(Source, why: keel_status, text: String)
+    /// Something happened to an instance's worker, which its own proxy deals with.
+    case worker(Source, WorkerEvent)
     /// Time to look at the kill switch.
     case glance
     /// A child has checked the manifest to restart with; not empty: what is wrong with it.

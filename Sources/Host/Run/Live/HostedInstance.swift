@@ -16,8 +16,7 @@ public final class HostedInstance {
     /// nil: it lives on the engine's thread.
     let lane: Lane?
     let proxy: LaneProxy?
-    /// The proxies of an instance in a worker: kept alive with it.
-    let keepAlive: AnyObject?
+    let isIsolated: Bool
     private(set) var tables: PortTables?
     /// What `describe` said after `create`; nil: nothing.
     private(set) var description: JSONValue?
@@ -27,13 +26,13 @@ public final class HostedInstance {
     /// How long one call of its life may take before the host goes on without it.
     static let patience: Int64 = 20_000_000_000
 
-    init(source: Source, entry: PluginEntry, identity: PluginIdentity, host: InstanceHost, lane: Lane?, sink: EventSink, keepAlive: AnyObject?) {
+    init(source: Source, entry: PluginEntry, identity: PluginIdentity, host: InstanceHost, lane: Lane?, sink: EventSink, isIsolated: Bool) {
         self.source = source
         self.entry = entry
         self.identity = identity
         self.host = host
         self.lane = lane
-        self.keepAlive = keepAlive
+        self.isIsolated = isIsolated
         proxy = lane.map { LaneProxy(host: host, lane: $0, source: source, sink: sink) }
         let tables = host.tables
         roles =

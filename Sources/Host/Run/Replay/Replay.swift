@@ -82,6 +82,16 @@ public enum Replay {
         return Outcome(report: report, origin: origin, state: engine.state())
     }
 
+    /// Only what a run started from.
+    public static func origin(journal path: String) throws(RunError) -> RunOrigin {
+        let journal: JournalReader
+        do throws(JournalError) { journal = try JournalReader(path: path) } catch { throw .journal(error.description) }
+        guard let bytes = ReplayReader(journal).origin(), let origin = try? StateCoding.value(RunOrigin.self, from: bytes) else {
+            throw .journal("\(path) does not begin with a run's origin")
+        }
+        return origin
+    }
+
     /// What the next run restored must be what this one ended with.
     public static func difference(between state: EngineState, and restored: EngineState?) -> String? {
         guard let restored else { return state.pipelines.isEmpty ? nil : "the next run started from nothing" }

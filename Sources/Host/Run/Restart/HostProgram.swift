@@ -42,7 +42,8 @@ public enum HostProgram {
     }
 
     /// Becomes the program on disk, with the same pid. Returns only if that failed.
-    static func replace(with arguments: [String]) -> RunError {
+    static func replace(with arguments: [String], token: String) -> RunError {
+        setenv(ResumeRecord.variable, token, 1)
         var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
         words.append(nil)
         defer { for word in words { free(word) } }

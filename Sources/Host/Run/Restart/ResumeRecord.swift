@@ -17,6 +17,8 @@ public struct PluginIdentity: Codable, Equatable, Sendable {
 
 /// What a host leaves for the program it becomes by execve. Positions and orders are in the ledger; here is what is not.
 public struct ResumeRecord: Codable, Equatable, Sendable {
+    /// Also in the environment of the program that may use it, so that no other takes its descriptors for its own.
+    public var token: String
     public var reason: String
     public var pid: Int32
     /// When the gate closed, on the monotonic clock both programs share: the gap is measured from here.
@@ -44,14 +46,30 @@ public struct ResumeRecord: Codable, Equatable, Sendable {
         try RunFolder.replace(folder.resume, with: bytes)
     }
 
-    /// The record of the program this process was before; nil: this is a fresh start, or the record is another process's.
-    public static func take(from folder: RunFolder, pid: Int32) -> ResumeRecord? {
-        guard let bytes = FileManager.default.contents(atPath: folder.resume) else { return nil }
-        // Used once: a host that dies and is started again by a supervisor must not trust the descriptors in it.
-        unlink(folder.resume)
-        guard let record = try? JSONDecoder().decode(ResumeRecord.self, from: bytes), record.pid == pid else { return nil }
-        return record
+    /// The variable that carries the token.
+    public static let variable = "KEEL_RESUME"
+
+    public enum Found: Sendable {
+        /// This process was the program that wrote it.
+        case mine(ResumeRecord)
+        /// A successor died before its gate was open.
+        case abandoned
+        case none
     }
+
+    /// What the program before left. Until `settle` is called, a start that finds it again knows that the successor died.
+    public static func take(from folder: RunFolder, token: String?) -> Found {
+        guard let bytes = FileManager.default.contents(atPath: folder.resume) else {
+            return access(folder.resuming, F_OK) == 0 ? .abandoned : .none
+        }
+        rename(folder.resume, folder.resuming)
+        unsetenv(variable)
+        guard let record = try? JSONDecoder().decode(ResumeRecord.self, from: bytes), let token, record.token == token else { return .abandoned }
+        return .mine(record)
+    }
+
+    /// The successor, or whoever took its place, trades.
+    public static func settle(in folder: RunFolder) { try? RunFolder.remove(folder.resuming) }
 }
 
 /// What a restart changed and what it cost; the answer of `keel restart`.

@@ -1,0 +1,64 @@
+import PluginAPI
+
+/// Numbers with a name that feeds deliver: funding, open interest, macro series. Statistics only.
+struct NamedValues {
+    struct Value {
+        var hash: UInt64
+        var name: String
+        var value: Double
+        var at: Int64
+        var periodStart: Int64
+        var periodEnd: Int64
+        /// The value before this one.
+        var previous: Double
+    }
+    /// More names than this are not kept; the count says how many values were left out.
+    static let most = 128
+    private(set) var all: [Value] = []
+    private(set) var leftOut: UInt64 = 0
+
+    /// Takes a value in unless a newer period of the same name is known.
+    mutating func take(name: UnsafeRawBufferPointer, value: Double, at: Int64, periodStart: Int64, periodEnd: Int64) -> Int? {
+        guard value.isFinite, !name.isEmpty, name.count <= 64 else {
+            leftOut &+= 1
+            return nil
+        }
+        let hash = Mix.hash(name).lo
+        if let index = all.firstIndex(where: { $0.hash == hash }) {
+            if periodEnd < all[index].periodEnd { return nil }
+            all[index].previous = all[index].value
+            all[index].value = value
+            all[index].at = at
+            all[index].periodStart = periodStart
+            all[index].periodEnd = periodEnd
+            return index
+        }
+        guard all.count < Self.most else {
+            leftOut &+= 1
+            return nil
+        }
+        all.append(
+            Value(hash: hash, name: String(decoding: name, as: UTF8.self), value: value, at: at, periodStart: periodStart, periodEnd: periodEnd,
+                previous: .nan))
+        return all.count - 1
+    }
+
+    func value(_ hash: UInt64) -> Double {
+        for entry in all where entry.hash == hash { return entry.value }
+        return .nan
+    }
+
+    func change(_ hash: UInt64) -> Double {
+        for entry in all where entry.hash == hash { return entry.previous == 0 ? .nan : entry.value / entry.previous - 1 }
+        return .nan
+    }
+}
+
+/// Names that have a field of their own in the snapshot.
+enum KnownValue {
+    static let fundingRate = Mix.hash("funding_rate").lo
+    static let openInterest = Mix.hash("open_interest").lo
+    static let longShort = Mix.hash("long_short").lo
+    static let takerRatio = Mix.hash("taker_ratio").lo
+    static let cumulativeDelta = Mix.hash("cumulative_delta").lo
+}
