@@ -238,11 +238,11 @@ struct KillTests {
 
     @Test(.enabled(if: geteuid() == 0, "needs the right to mount a small disk"))
     func aFullDiskHaltsEntriesUntilThereIsRoom() throws {
-        let steps = 60
+        let steps = 400
         let venue = try VenueProcess(folder: temporary.path, steps: steps)
         let rehearsal = try Rehearsal(folder: temporary.path, socket: venue.socket)
         mkdir(rehearsal.state, 0o700)
-        let mount = try Child("/bin/mount", ["-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", rehearsal.state], output: temporary.path + "/mount.log")
+        let mount = try Child("/bin/mount", ["-t", "tmpfs", "-o", "size=96m,mode=0700", "tmpfs", rehearsal.state], output: temporary.path + "/mount.log")
         guard mount.end(within: 10)?.code == 0 else { return }
         defer { _ = (try? Child("/bin/umount", ["-l", rehearsal.state], output: temporary.path + "/umount.log"))?.end(within: 10) }
         let host = try rehearsal.host()

@@ -23,7 +23,7 @@ struct VerbTests {
               "instruments": {
                 "BTC/USDT": { "kind": "spot", "tick": "0.01", "lot": "0.00001" }, "ETH/USDT": { "kind": "spot", "tick": "0.01", "lot": "0.00001" } },
               "pipelines": [
-                { "name": "btc", "feeds": ["sim"], "instruments": ["BTC/USDT"], "bars": ["1m"], "gate": { "candle": "1m" },
+                { "name": "btc", "feeds": ["sim"], "instruments": ["BTC/USDT"], "bars": ["1m"], "gate": { "candle": "1m" }, "risk": { "losing_streak": null },
                   "decide": \(decide), "route": "direct", "broker": "sim", "capital": "10000" }\(extra) ] }
             """
         try text.write(toFile: manifest, atomically: true, encoding: .utf8)
@@ -81,6 +81,17 @@ struct VerbTests {
         #expect(a.events == b.events && a.pipelines == b.pipelines)
     }
 
+    /// However fast the clock runs, and however far the machine falls behind it, the same things happen at the same times.
+    @Test func aRunComesToTheSameAtEverySpeed() throws {
+        try write()
+        let fastest = try keel(["run", manifest, "--until", "2h", "--json"])
+        try FileManager.default.removeItem(atPath: state)
+        let paced = try keel(["run", manifest, "--until", "2h", "--speed", "2000x", "--json"])
+        let a = try JSONDecoder().decode(RunSummary.self, from: Data(fastest.said.utf8)), b = try JSONDecoder().decode(RunSummary.self, from: Data(paced.said.utf8))
+        #expect(a.pipelines == b.pipelines)
+        #expect(a.criticalAlerts == b.criticalAlerts)
+    }
+
     @Test func aChangedJournalDoesNotVerify() throws {
         try write()
         #expect(try keel(["run", manifest, "--until", "2h"]).code == 0)
@@ -136,7 +147,7 @@ struct VerbTests {
         let watched = try keel(["monitor", manifest, "--for", "20", "--json"])
         #expect(watched.code == 0, "\(watched.said)")
         let evidence = try JSONDecoder().decode(Evidence.self, from: Data(watched.said.utf8))
-        for claim in Evidence.Claim.expected { #expect(evidence[claim].verdict == .pass, "\(claim.rawValue)") }
+        for claim in Evidence.Claim.expected { #expect(evidence[claim].verdict == .pass, "\(claim.rawValue): \(evidence[claim].detail)") }
         host.signal(SIGTERM)
         #expect(host.end(within: 20)?.code == 0, "\(host.said)")
         let run = try #require(try LedgerReader(path: state + "/ledger.db").runs(last: 1).first)
