@@ -39,7 +39,7 @@ public final class Engine {
 
     /// Resolves every name of the plan and takes over `restored`; calls nobody.
     public init(plan: EnginePlan, outlet: any Outlet, learner: (any Learner)? = nil, restored: EngineState? = nil) throws(EngineError) {
-        let composed = try Composition(plan)
+        let composed = try Composition(plan, memory: outlet.recording.contains(.state) ? 2_048 : 64)
         self.plan = plan
         self.outlet = outlet
         self.learner = learner
