@@ -27,6 +27,10 @@ extension LiveHost {
                 take(Alert(time: loop.time, severity: .critical, kind: "disk", text: failure.description))
             } else {
                 take(Alert(time: loop.time, severity: .info, kind: "disk", text: "the ledger is written again"))
+                // This may be said in the middle of the engine's work: it hears of it afterwards.
+                loop.at(loop.time) { [unowned self] in
+                    if ending == nil { loop.command(.openGate) }
+                }
             }
         }
         loop.engine.listen(to: Set(Topic.allCases).subtracting([.marketTick]))
@@ -92,6 +96,7 @@ extension LiveHost {
         }
         evidence.noteMarket(events: events, passes: passes, silent: [], at: loop.time)
         evidence.noteLedger(failure: writer?.failure?.description, at: loop.time)
+        evidence.noteQuiet(at: loop.time)
         onProgress?(self)
     }
 

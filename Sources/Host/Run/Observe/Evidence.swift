@@ -125,6 +125,12 @@ public struct Evidence: Codable, Equatable, Sendable {
         note(.noDoubt, doubtful.isEmpty ? .pass : .fail, at: time, doubtful.sorted().joined(separator: ", "), cures: true)
     }
 
+    /// The run went on until `time`, and nothing has spoken against these.
+    public mutating func noteQuiet(at time: Int64) {
+        note(.noCriticalAlert, .pass, at: time)
+        if doubtful.isEmpty { note(.noDoubt, .pass, at: time, cures: true) }
+    }
+
     public mutating func noteExit(_ key: String, at time: Int64) {
         // A few thousand are enough to notice a second one: it follows close upon the first.
         if exits.count > 4_096 { exits.removeAll(keepingCapacity: true) }
