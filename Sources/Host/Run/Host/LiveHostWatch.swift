@@ -39,7 +39,7 @@ extension LiveHost {
     /// Every record also counts for the summary and as evidence.
     func take(_ record: LedgerRecord) {
         guard let plan else { return }
-        note(record, plan: plan)
+        tally.note(record)
         switch record {
         case .link(let link):
             evidence.noteLink(port: link.port, name: plan.ports[safe: link.port]?.name ?? "", isUp: link.state == KEEL_LINK_UP, at: link.time)
@@ -79,7 +79,8 @@ extension LiveHost {
             }
         let place = [alert.pipeline, alert.symbol].filter { !$0.isEmpty }.joined(separator: " ")
         log.write(level, place.isEmpty ? "keel" : place, "[\(alert.kind)] \(alert.text)", at: alert.time)
-        count(alert)
+        tally.alerts += 1
+        if alert.severity == .critical { tally.criticalAlerts += 1 }
         if alert.severity == .critical { evidence.note(.noCriticalAlert, .fail, at: alert.time, alert.text) }
     }
 
