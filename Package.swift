@@ -49,6 +49,11 @@ let library: [Target] = [
             "PluginAPI", "PluginKit", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest",
         ],
         path: "Sources/Host/Command", swiftSettings: swift),
+    // make bench
+    .executableTarget(
+        name: "keel-bench",
+        dependencies: ["PluginAPI", "PluginKit", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostBacktest"],
+        path: "Benchmarks", swiftSettings: swift),
 ]
 
 let venues: [Target] = [
@@ -100,13 +105,14 @@ let tests: [Target] = [
     // Fuzzing: subjects, shared by the tests (short) and keel-fuzz (long). A subject's target is named here and its file lies in FuzzKit.
     .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest", "HostPlugins"], path: "Tests/FuzzKit", swiftSettings: swift),
     .executableTarget(name: "keel-fuzz", dependencies: ["PluginKit", "FuzzKit"], path: "Tests/Fuzz", swiftSettings: swift),
+    .executableTarget(name: "keel-check-child", dependencies: ["HostPlugins"], path: "Tests/CheckChild", swiftSettings: swift),
     test("PluginAPITests"),
     .target(name: "PluginSupport", dependencies: ["PluginAPI", "PluginKit"], path: "Tests/PluginSupport", swiftSettings: swift),
     test("PluginKitTests", "PluginSupport"),
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
     test("ManifestTests", "HostCore", "HostManifest", "FuzzKit"),
-    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "FuzzKit", "worker-probe"),
+    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "FuzzKit", "worker-probe", "keel-check-child"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
     test("ClaudeTests", "ClaudeDecider"),

@@ -455,26 +455,18 @@ private let library = Library(
         var truth: [OrderID: Int] = [:]
         for step in 0..<20_000 {
             let id = OrderID(hi: UInt64.random(in: 0...3, using: &random), lo: UInt64.random(in: 0...400, using: &random) << 24 | UInt64.random(in: 0...2, using: &random))
-            switch Int.random(in: 0..<4, using: &random) {
+            switch Int.random(in: 0..<3, using: &random) {
             case 0, 1:
                 #expect(index.insert(id, slot: step) == (truth[id] == nil))
                 if truth[id] == nil { truth[id] = step }
-            case 2:
+            default:
                 index.remove(id)
                 truth[id] = nil
-            default:
-                index.move(id, to: step)
-                if truth[id] != nil { truth[id] = step }
             }
             #expect(index.slot(of: id) == truth[id])
         }
         #expect(index.count == truth.count)
-        var seen = 0
-        index.forEach { id, slot in
-            seen += 1
-            #expect(truth[id] == slot)
-        }
-        #expect(seen == truth.count)
+        for (id, slot) in truth { #expect(index.slot(of: id) == slot) }
     }
 
     @Test func spansAreReadExactly() {
@@ -497,6 +489,51 @@ private let library = Library(
             for text in good { #expect(accepts(form, text), "\(form) \(text)") }
             for text in bad { #expect(!accepts(form, text), "\(form) \(text)") }
         }
+    }
+
+    /// The host checks a configuration by the schema, the plugin by the shape it came from: they must say the same.
+    @Test(arguments: [1, 2, 3] as [UInt64]) func theShapeAndItsSchemaAgree(seed: UInt64) throws {
+        let shape = ConfigShape([
+            .whole("whole", "w", in: -3...9, default: 1), .number("number", "n", in: 0...1, default: 0.5), .flag("flag", "f", default: true),
+            .text("text", "t", default: "x"), .choice("choice", "c", of: ["a", "b"], default: "a"), .decimal("fraction", "d", .fraction, default: "0"),
+            .decimal("amount", "d", .amount, default: "0"), .decimal("positive", "d", .positive, default: "1"), .decimal("money", "d", .money, default: "0"),
+            .decimal("signed", "d", .signed, default: "0"), .span("span", "s", default: "1s"), .texts("texts", "l", default: []),
+            .decimals("map", "m", .amount), .group("group", "g", [.whole("inner", "i", in: 0...1, default: 0), .whole("must", "m", in: 0...5, default: nil)]),
+        ])
+        let schema = try JSONSchema(shape.schema)
+        var random = Seeded(seed)
+        let decimals = ["0", "1", "0.5", "1.0", "1.00000001", "00", "01", "-1", "-0.5", "0.00000001", "0.000000001", "12345678901", "9999999999.99999999", ".5", "5.", "", "1e3", "+1"]
+        let spans = ["0s", "8s", "99999d", "100000s", "1.5s", "5", "ms", "250us", "7m", "7 m"]
+        func value() -> JSONValue {
+            switch Int.random(in: 0..<9, using: &random) {
+            case 0: return JSONValue(Int64.random(in: -5...11, using: &random))
+            case 1: return JSONValue(Double.random(in: -0.5...1.5, using: &random))
+            case 2: return JSONValue(Bool.random(using: &random))
+            case 3, 4: return JSONValue(decimals.randomElement(using: &random) ?? "")
+            case 5: return JSONValue(spans.randomElement(using: &random) ?? "")
+            case 6: return JSONValue(["a", "b", "c"].randomElement(using: &random) ?? "")
+            case 7: return Bool.random(using: &random) ? ["x", "y"] : ["x", 1]
+            default: return .null
+            }
+        }
+        var good = 0
+        for _ in 0..<3000 {
+            var object = JSONObject()
+            object["group"] = ["must": JSONValue(Int64.random(in: 0...6, using: &random))]
+            for name in shape.properties.map(\.name).shuffled(using: &random).prefix(Int.random(in: 0...2, using: &random)) {
+                switch name {
+                case "map": object[name] = ["A": value()]
+                case "group": object[name] = ["inner": value(), "must": 1]
+                default: object[name] = value()
+                }
+            }
+            if Int.random(in: 0..<20, using: &random) == 0 { object["unknown"] = 1 }
+            let config = JSONValue(object)
+            let ours = shape.check(config).isEmpty
+            #expect(ours == schema.check(config).issues.isEmpty, "\(config), seed \(seed)")
+            if ours { good += 1 }
+        }
+        #expect(good > 300 && good < 2900)
     }
 
     @Test func anyBytesAreReadOrRefused() {

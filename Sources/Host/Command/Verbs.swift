@@ -22,10 +22,14 @@ extension Verb {
         .logs,
         .explain,
         .schema,
+        .backtest,
+        .sweep,
+        .report,
         .dataSynth,
         .dataImport,
         .dataExport,
         .dataInfo,
         .dataRecord,
+        .docs,
     ]
 }
