@@ -30,8 +30,8 @@ public final class LiveHost {
         /// Arguments to become again with.
         public var arguments: [String] = []
         public var reserve: Int64 = 8 * 1024 * 1024
-        /// Off only where a figure is measured without the disk: an intent is then not durable when its order leaves.
-        var waitsForDisk = true
+        /// Off only where a figure is measured without the disk: nothing the run does is then kept.
+        var usesDisk = true
         /// This program's version, for the records.
         public var version = ""
         public init() {}
@@ -278,7 +278,7 @@ public final class LiveHost {
 
         let writer = LedgerWriter(ledger, names: names, run: run, started: now, journal: journal)
         let outlet = LiveOutlet(
-            callees: instances.compactMap(\.callee), journal: journal, keeper: options.waitsForDisk ? writer : RecordsWithoutWaiting(writer))
+            callees: instances.compactMap(\.callee), journal: journal, keeper: options.usesDisk ? writer : RecordsWithoutDisk())
         let engine: Engine
         do throws(EngineError) {
             engine = try Engine(plan: plan, outlet: outlet, restored: restored.state)
@@ -430,26 +430,14 @@ extension RunError {
     }
 }
 
-/// Records as always, but lets nobody wait for the disk.
-private final class RecordsWithoutWaiting: RecordKeeper {
-    private let writer: LedgerWriter
+/// Takes every record and keeps none: what an order costs without the disk.
+private final class RecordsWithoutDisk: RecordKeeper {
     private var waiting: [LedgerRecord] = []
 
-    init(_ writer: LedgerWriter) {
-        self.writer = writer
-        waiting.reserveCapacity(4096)
-    }
+    init() { waiting.reserveCapacity(4096) }
 
     func record(_ record: LedgerRecord) { waiting.append(record) }
-
-    /// Handed on a few thousand at a time, so that hardly any order meets it.
-    func boundary() {
-        guard waiting.count >= 2048 else { return }
-        for record in waiting { writer.record(record) }
-        writer.boundary()
-        waiting.removeAll(keepingCapacity: true)
-    }
-
+    func boundary() { if waiting.count >= 2048 { waiting.removeAll(keepingCapacity: true) } }
     func barrier() -> Bool { true }
 }
 
