@@ -30,8 +30,8 @@ public final class LiveHost {
         /// Arguments to become again with.
         public var arguments: [String] = []
         public var reserve: Int64 = 8 * 1024 * 1024
-        /// Off only where a figure is measured without the disk: an intent is then not durable when its order leaves.
-        var waitsForDisk = true
+        /// Off only where a figure is measured without the disk: nothing the run does is then kept.
+        var usesDisk = true
         /// This program's version, for the records.
         public var version = ""
         public init() {}
@@ -60,7 +60,7 @@ public final class LiveHost {
     private(set) var loop: EngineLoop?
     private(set) var plan: EnginePlan?
     private(set) var control: ControlServer?
-    public private(set) var summary: RunSummary
+    var tally: RunTally
     public internal(set) var evidence = Evidence()
     public private(set) var run: UInt32 = 0
     let bus = EventBus()
@@ -99,7 +99,7 @@ public final class LiveHost {
 
     /// How far the run has come: seconds of its clock where it has an end, events otherwise.
     public var progress: (events: Int64, total: Int64?, note: String) {
-        let equity = summary.pipelines.filter { !$0.equity.isEmpty }.map { "\($0.name) \($0.equity)" }.joined(separator: ", ")
+        let equity = tally.summary.pipelines.filter { !$0.equity.isEmpty }.map { "\($0.name) \($0.equity)" }.joined(separator: ", ")
         let note = clock.isSimulated ? RunLog.stamp(clock.now()) + (equity.isEmpty ? "" : "  " + equity) : equity
         return (Int64(clamping: loop?.events ?? 0), nil, note)
     }
@@ -119,7 +119,8 @@ public final class LiveHost {
         clock = HostClock(options.pace)
         sink = EventSink(clock: clock)
         killSwitch = KillSwitch(folder: folder)
-        summary = RunSummary(run: 0, mode: composition.manifest.mode.rawValue, pipelines: composition.manifest.pipelines)
+        tally = RunTally(
+            mode: composition.manifest.mode.rawValue, pipelines: composition.manifest.pipelines, instruments: composition.manifest.instruments)
         budgets = composition.plugins.map { _ in CrashBudget() }
         startedAt = clock.now()
     }
@@ -277,7 +278,7 @@ public final class LiveHost {
 
         let writer = LedgerWriter(ledger, names: names, run: run, started: now, journal: journal)
         let outlet = LiveOutlet(
-            callees: instances.compactMap(\.callee), journal: journal, keeper: options.waitsForDisk ? writer : RecordsWithoutWaiting(writer))
+            callees: instances.compactMap(\.callee), journal: journal, keeper: options.usesDisk ? writer : RecordsWithoutDisk())
         let engine: Engine
         do throws(EngineError) {
             engine = try Engine(plan: plan, outlet: outlet, restored: restored.state)
@@ -285,7 +286,8 @@ public final class LiveHost {
             throw .invalid(["\(error)"])
         }
         let loop = EngineLoop(engine: engine, outlet: outlet, sink: sink, journal: journal, requests: requests)
-        summary.run = run
+        tally.run = run
+        tally.restore(restored.state)
         self.plan = plan
         self.journal = journal
         self.writer = writer
@@ -392,18 +394,15 @@ public final class LiveHost {
     /// For figures: runs until the condition holds.
     func run(until condition: () -> Bool) { _ = loop?.run(patience: 3_600_000_000_000, until: condition) }
 
-    func note(_ record: LedgerRecord, plan: EnginePlan) { summary.note(record, plan: plan) }
-
-    func complete(events: UInt64, first: Int64, simulated: Double, seconds: Double) {
-        summary.events = events
-        summary.firstEventMonotonic = first
-        summary.simulatedSeconds = simulated
-        summary.seconds = seconds
-    }
-
-    func count(_ alert: Alert) {
-        summary.alerts += 1
-        if alert.severity == .critical { summary.criticalAlerts += 1 }
+    /// What the run has done so far.
+    public var summary: RunSummary {
+        var summary = tally.summary
+        summary.seconds = Double(HostClock.monotonic() - startedMonotonic) / 1e9
+        guard let loop else { return summary }
+        summary.events = loop.events
+        summary.firstEventMonotonic = loop.firstEvent
+        if clock.isSimulated { summary.simulatedSeconds = Double(loop.time - startedAt) / 1e9 }
+        return summary
     }
 
     /// The manifest that was to be run could not be opened, and this is the one before.
@@ -431,26 +430,14 @@ extension RunError {
     }
 }
 
-/// Records as always, but lets nobody wait for the disk.
-private final class RecordsWithoutWaiting: RecordKeeper {
-    private let writer: LedgerWriter
+/// Takes every record and keeps none: what an order costs without the disk.
+private final class RecordsWithoutDisk: RecordKeeper {
     private var waiting: [LedgerRecord] = []
 
-    init(_ writer: LedgerWriter) {
-        self.writer = writer
-        waiting.reserveCapacity(4096)
-    }
+    init() { waiting.reserveCapacity(4096) }
 
     func record(_ record: LedgerRecord) { waiting.append(record) }
-
-    /// Handed on a few thousand at a time, so that hardly any order meets it.
-    func boundary() {
-        guard waiting.count >= 2048 else { return }
-        for record in waiting { writer.record(record) }
-        writer.boundary()
-        waiting.removeAll(keepingCapacity: true)
-    }
-
+    func boundary() { if waiting.count >= 2048 { waiting.removeAll(keepingCapacity: true) } }
     func barrier() -> Bool { true }
 }
 

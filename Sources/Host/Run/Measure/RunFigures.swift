@@ -65,14 +65,14 @@ public enum RunFigures {
     }
 
     /// From a tick taken in to the simulated venue's submit: gate, snapshot, decision, risk, router, intent. With `durable` the intent
-    /// is on the disk in between, without it everything is recorded and nothing waits for the disk.
+    /// is on the disk in between, without it every record is made and none is written.
     public static func tickToSubmit(_ bench: Bench, durable: Bool, orders: Int) throws(RunError) -> Latency {
         let composition = try composition(bench, state: "latency-\(durable)", hold: false)
         var options = LiveHost.Options()
         options.pace = .simulated(start: LiveHost.simulatedStart, speed: nil)
         options.isQuiet = true
         options.reserve = 0
-        options.waitsForDisk = durable
+        options.usesDisk = durable
         let host = try LiveHost(composition, options: options)
         try host.open()
         try host.start()
@@ -91,13 +91,13 @@ public enum RunFigures {
         options.pace = .simulated(start: LiveHost.simulatedStart, speed: nil)
         options.isQuiet = true
         options.reserve = 0
-        options.waitsForDisk = false
+        options.usesDisk = false
         let host = try LiveHost(composition, options: options)
         try host.open()
         try host.start()
-        host.run { host.summary.pipelines[0].decisions >= max(decisions / 10, 1) }
+        host.run { host.tally.decisions(0) >= max(decisions / 10, 1) }
         let early = residentMemory()
-        host.run { host.summary.pipelines[0].decisions >= decisions }
+        host.run { host.tally.decisions(0) >= decisions }
         let late = residentMemory()
         host.shutDown(how: "measured", why: "measured")
         return (early, late)
