@@ -26,7 +26,7 @@ let pluginLinking: [LinkerSetting] = [
 let pluginOptimising: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
 let library: [Target] = [
-    .target(name: "PluginAPI", path: "Sources/PluginAPI", exclude: ["abi", "schemas"]),
+    .target(name: "PluginAPI", path: "Sources/PluginAPI", exclude: ["abi", "schemas", "vectors"]),
     .target(name: "CSystem", path: "Sources/CSystem"),
     .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .target(name: "PluginKit", dependencies: ["PluginAPI", "CSystem"], path: "Sources/PluginKit", swiftSettings: swift),
@@ -64,7 +64,9 @@ let venues: [Target] = [
 func plugin(_ name: String, needs: [Target.Dependency] = [], path: String? = nil) -> Target {
     .target(
         name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: path ?? "Plugins/\(name)",
-        exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Plugins/\(name)/README.md") ? ["README.md"] : [],
+        exclude: ["README.md", "keel-check.json"].filter {
+            FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\(path ?? "Plugins/\(name)")/\($0)")
+        },
         swiftSettings: swift + pluginOptimising, linkerSettings: pluginLinking)
 }
 
@@ -103,13 +105,14 @@ let tests: [Target] = [
     // Fuzzing: subjects, shared by the tests (short) and keel-fuzz (long). A subject's target is named here and its file lies in FuzzKit.
     .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest", "HostPlugins"], path: "Tests/FuzzKit", swiftSettings: swift),
     .executableTarget(name: "keel-fuzz", dependencies: ["PluginKit", "FuzzKit"], path: "Tests/Fuzz", swiftSettings: swift),
+    .executableTarget(name: "keel-check-child", dependencies: ["HostPlugins"], path: "Tests/CheckChild", swiftSettings: swift),
     test("PluginAPITests"),
     .target(name: "PluginSupport", dependencies: ["PluginAPI", "PluginKit"], path: "Tests/PluginSupport", swiftSettings: swift),
     test("PluginKitTests", "PluginSupport"),
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
     test("ManifestTests", "HostCore", "HostManifest", "FuzzKit"),
-    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "FuzzKit", "worker-probe"),
+    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "FuzzKit", "worker-probe", "keel-check-child"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
     test("ClaudeTests", "ClaudeDecider"),

@@ -106,16 +106,18 @@ final class DirectRouter: Router, HotPath, Describing {
         let id = OrderID(order.pointee.order)
         guard let slot = index.slot(of: id) else { return }
         let request = Request(host: host, id: routes[slot].request)
+        let asked = routes[slot].cancelling
         index.remove(id)
         routes[slot].request = 0
         free.append(slot)
-        if state == .rejected {
-            refused += 1
-            let why = event.text(order.pointee.message)
-            request.done(.rejected(why.isEmpty ? "the child order was rejected" : why, vendorCode: order.pointee.vendor_code))
-        } else {
-            request.done()
-        }
+        if state == .filled || asked && state != .rejected { return request.done() }
+        // Nobody asked for this end: the parent is over, and not for the whole of its quantity.
+        if state == .rejected { refused += 1 }
+        let why = event.text(order.pointee.message)
+        request.done(
+            .rejected(
+                why.isEmpty ? "the child order was \(state) with \(Fixed(raw: order.pointee.filled)) filled" : why,
+                vendorCode: order.pointee.vendor_code))
     }
 
     /// A child lives on at its broker, whatever becomes of its router: the host has it in its ledger.

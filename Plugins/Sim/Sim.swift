@@ -36,6 +36,8 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
     private var lastOrdered: (id: UInt32, place: Int) = (0, 0)
     /// The end of the tape was told.
     var tapeEnded = false
+    /// In the middle of playing the own market: the timer is set once, at the end.
+    var playing = false
 
     struct Listing {
         let symbol: String
@@ -171,7 +173,15 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         guard venue.submit(order, market: place, request: request.id, now: now) else {
             throw PluginError(.duplicate, "the order id \(order.id) was used before")
         }
-        if journal != nil { try writeDown(sent: order.id) }
+        if journal != nil {
+            do {
+                try writeDown(sent: order.id)
+            } catch {
+                // The order isn't on disk, so it was never sent; and this venue takes no more.
+                fail(error)
+                throw error
+            }
+        }
         teller.pending(order, number: venue.orderNumber, request: request.id, at: now)
         settle(now)
     }
@@ -335,7 +345,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
             for fill in fills where fill.order == id {
                 teller.fill(fill, self.id(fill.market), feeAsset(Int(fill.market)), 0)
             }
-            if let slot = venue.index.slot(of: id), slot != Exchange.over {
+            if let slot = venue.index.slot(of: id) {
                 teller.order(venue.orders[slot], "", self.id(venue.orders[slot].market), time)
             } else if let order = past.last(where: { $0.id == id }) {
                 teller.order(order, "", self.id(order.market), time)
@@ -355,6 +365,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         var busy = venue.busy + teller.waits
         if config.rules.fundingEvery > 0 { busy += venue.markets.contains { $0.pointee.isPerpetual && $0.pointee.position != 0 } ? 1 : 0 }
         memory.pointee.busy = busy
+        if playing { return }
         if busy > 0 || source?.nextDue != nil { arm() } else if armed != nil { arm() }
     }
 

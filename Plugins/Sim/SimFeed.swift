@@ -19,8 +19,16 @@ extension Sim {
     }
 
     func unsubscribe(_ instrument: UInt32, _ channels: Channels, _ request: Request) throws {
-        // Nobody listens any more, but its orders still need their market.
-        if let place = byID[instrument] { listings[place].subscribed.subtract(channels) }
+        if let place = byID[instrument] {
+            listings[place].subscribed.subtract(channels)
+            let market = venue.markets[place].pointee
+            // Nobody listens any more; but orders and positions still need their market.
+            if listings[place].subscribed.isEmpty, listings[place].own, market.working == 0, market.position == 0, venue.nextArrival == nil {
+                source?.end(instrument)
+                listings[place].own = false
+                refresh()
+            }
+        }
         request.done()
     }
 
@@ -42,6 +50,8 @@ extension Sim {
 
     /// Each event meets the orders first and is told afterwards.
     func playSource(to now: Int64) {
+        playing = true
+        defer { playing = false }
         source?.play(to: now) { pointer in
             let event = Event(pointer)
             guard let place = byID[event.instrument] else { return }

@@ -8,7 +8,24 @@ import Testing
 @Suite struct FuzzTests {
     @Test(arguments: FuzzSubject.all.map(\.name), [UInt64(1), 2026]) func nothingBreaks(_ name: String, _ seed: UInt64) throws {
         let subject = try #require(FuzzSubject.all.first { $0.name == name })
-        try subject.run(seed: seed, count: 1500)
+        try subject.run(seed: seed, count: 500)
+    }
+
+    /// The runner itself: it names the input that a subject objects to, and makes the same one again.
+    @Test func aFindingCanBeRepeated() {
+        let subject = FuzzSubject("picky", makeInput: { [UInt8(truncatingIfNeeded: $0.next())] }, check: { $0[0] == 200 ? "two hundred" : nil })
+        func finding(from: Int, count: Int) -> FuzzSubject.Finding? {
+            do throws(FuzzSubject.Finding) { try subject.run(seed: 9, from: from, count: count) } catch { return error }
+            return nil
+        }
+        guard let first = finding(from: 0, count: 10_000) else {
+            Issue.record("nothing was found")
+            return
+        }
+        #expect(first.input == [200])
+        #expect(first.what == "two hundred")
+        #expect(finding(from: 0, count: first.index) == nil)
+        #expect(finding(from: first.index, count: 1)?.input == [200])
     }
 
     /// The reader and the shipped schema come from one table and must agree: what the reader takes, the schema takes, and
@@ -17,7 +34,7 @@ import Testing
         let schema = try JSONSchema(ManifestSchema.value)
         var accepted = 0
         var refused = 0
-        for index in 0..<2000 {
+        for index in 0..<700 {
             let bytes = FuzzSubject.manifest.input(seed: seed, index: index)
             guard let value = try? JSONValue(parsing: bytes) else { continue }
             var draft = ManifestDraft()
@@ -34,10 +51,16 @@ import Testing
                 }
                 #expect(beyond, "seed \(seed), index \(index): \(problems.map(\.what)) / \(issues.map(\.description))")
             }
-            // The same structural complaints at the same places.
-            let structural = problems.compactMap { problem in if case .issue = problem.kind { "\(problem.path)" } else { nil } }
-            for path in structural { #expect(issues.contains { "\($0.path)" == path }, "seed \(seed), index \(index): \(path)") }
+            // The same structural complaints at the same places. A reference to a secret where none is taken is one complaint
+            // about the whole value for the schema, and an unknown key for the reader.
+            for problem in problems {
+                guard case .issue = problem.kind else { continue }
+                let isThere = issues.contains { issue in
+                    issue.path == problem.path || issue.kind == .secretNotTaken && "\(problem.path)".hasPrefix("\(issue.path)")
+                }
+                #expect(isThere, "seed \(seed), index \(index): \(problem.path)")
+            }
         }
-        #expect(accepted > 50 && refused > 50, "the inputs are one-sided: \(accepted) accepted, \(refused) refused")
+        #expect(accepted > 20 && refused > 20, "the inputs are one-sided: \(accepted) accepted, \(refused) refused")
     }
 }

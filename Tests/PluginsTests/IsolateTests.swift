@@ -234,6 +234,27 @@ struct RemoteProbe {
         try probe.end()
     }
 
+    @Test func losslessEventsWaitForAHostThatDoesNotRead() throws {
+        let folder = try TemporaryFolder("flood")
+        let pipe = folder.file("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let probe = try RemoteProbe()
+        try probe.begin("{\"slow_timer\":1,\"x\":\"flood \(pipe) \"}")
+        // The lane, which would read the socket, waits here until the plugin has emitted everything.
+        let byte = try probe.lane.call("wait for the flood") {
+            let fd = open(pipe, O_RDONLY)
+            defer { close(fd) }
+            var byte: UInt8 = 0
+            return read(fd, &byte, 1) == 1 ? byte : 0
+        }
+        #expect(byte == UInt8(ascii: "x"))
+        #expect(probe.host.wait { $0.events.count == 5000 })
+        let filled = probe.host.events.map { $0.withUnsafeBytes { $0.loadUnaligned(as: keel_ev_order.self).filled } }
+        #expect(filled == (1...5000).map(keel_fixed.init))
+        try probe.end()
+        #expect(probe.reports.causes.isEmpty)
+    }
+
     @Test func configurationsAreCheckedInAWorker() throws {
         let probe = try RemoteProbe()
         let tables = probe.instance.tables

@@ -12,6 +12,7 @@ extension Verb {
         .monitor,
         .replay,
         .doctor,
+        .runBench,
         .pluginEnable,
         .pluginDisable,
         .pluginPin,
@@ -29,5 +30,6 @@ extension Verb {
         .dataExport,
         .dataInfo,
         .dataRecord,
+        .docs,
     ]
 }

@@ -5,7 +5,7 @@ import PluginAPI
 public struct Amount: Hashable, Comparable, Sendable {
     public var raw: Int128
 
-    public static let zero = Amount(raw: 0)
+    @inlinable public static var zero: Amount { Amount(raw: 0) }
 
     @inlinable public init(raw: Int128) { self.raw = raw }
     @inlinable public init(_ fixed: Fixed) { raw = Int128(fixed.raw) }
@@ -60,10 +60,9 @@ public struct Amount: Hashable, Comparable, Sendable {
 
     /// For statistics and display only.
     @inlinable public var double: Double {
-        // The library's conversion of 128 bits is generic code, a hundred times slower than that of a word.
-        let words = c
-        let low = Int64(bitPattern: words.lo)
-        if words.hi == low >> 63 { return Double(low) / 100_000_000 }
-        return (Double(words.hi) * 0x1p64 + Double(words.lo)) / 100_000_000
+        // Two words by hand: the library's conversion of 128-bit integers is generic and a hundred times slower.
+        let small = Int64(truncatingIfNeeded: raw)
+        if Int128(small) == raw { return Double(small) / 100_000_000 }
+        return (Double(Int64(truncatingIfNeeded: raw >> 64)) * 0x1p64 + Double(UInt64(truncatingIfNeeded: raw))) / 100_000_000
     }
 }

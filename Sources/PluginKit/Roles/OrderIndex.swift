@@ -50,17 +50,6 @@ public struct OrderIndex: ~Copyable {
         return true
     }
 
-    /// Changes the slot of an order that is here.
-    public mutating func move(_ id: OrderID, to slot: Int) {
-        let place = find(id)
-        if entries[place].slot >= 0 { entries[place].slot = Int32(truncatingIfNeeded: slot) }
-    }
-
-    /// Every order with its slot, in no order that means anything.
-    public func forEach(_ body: (OrderID, Int) -> Void) {
-        for place in 0...mask where entries[place].slot >= 0 { body(entries[place].id, Int(entries[place].slot)) }
-    }
-
     public mutating func remove(_ id: OrderID) {
         var hole = find(id)
         if entries[hole].slot < 0 { return }

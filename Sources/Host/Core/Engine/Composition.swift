@@ -146,9 +146,11 @@ struct Composition {
             instrument: Instrument(described, id: keel_instrument_id(instrument + 1)), symbol: described.symbol, base: described.base,
             quote: described.quote, baseHash: Mix.hash(described.base).lo, quoteHash: Mix.hash(described.quote).lo,
             brokerPort: pipeline.broker, broker: brokerOfPort[pipeline.broker], routerPort: pipeline.router,
-            brokerFeatures: plan.ports[pipeline.broker].broker?.pointee.order_features ?? 0, series: series, seriesCount: ordered.count,
+            brokerFeatures: plan.ports[pipeline.broker].broker?.pointee.order_features ?? 0,
+            leastQuantity: max(described.lot.raw, described.minimumQuantity.raw, 1), series: series, seriesCount: ordered.count,
             atrSeries: settings.position.atrMultiple == nil ? -1 : ordered.firstIndex(of: settings.position.atrBars) ?? -1,
-            candle: CandleClock(duration: settings.gate.candle ?? 0), layer: ZLayer(settings.gate), observers: observers,
+            candle: CandleClock(duration: settings.gate.candle ?? 0), layer: ZLayer(settings.gate), rules: ExitRules(settings.position),
+            hasStages: !settings.position.stages.isEmpty, observers: observers,
             observerCount: observerCount, block: SnapshotBlock(capacity: 8192 + bars))
     }
 }

@@ -60,7 +60,10 @@ public final class Engine {
         portCount = plan.ports.count
         brokerOfPort = composed.brokerOfPort
         core = .allocate(capacity: 1)
-        core.initialize(to: Core(timers: TimerQueue(owners: max(bookCount, max(pipelineCount, brokerCount)))))
+        core.initialize(
+            to: Core(
+                timers: TimerQueue(owners: max(bookCount, max(pipelineCount, brokerCount))),
+                seen: SeenFills(capacity: max(recordsState ? 16_384 : 2_048, restored?.fills.count ?? 0))))
         if let restored { try restore(restored) }
         for index in 0..<pipelineCount { remark(pipelines + index) }
     }

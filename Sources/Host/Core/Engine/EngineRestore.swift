@@ -107,7 +107,7 @@ extension Engine {
             book.pointee.marked = saved.position.entry.raw
             if saved.timerAt > 0 { core.pointee.timers.arm(.gate, index, at: saved.timerAt) }
             if saved.watchdogAt > 0 { core.pointee.timers.arm(.watchdog, index, at: saved.watchdogAt) }
-            if saved.reviewAt > 0, !book.pointee.isFlat { core.pointee.timers.arm(.review, index, at: saved.reviewAt) }
+            if saved.reviewAt > 0, !book.isFlat { core.pointee.timers.arm(.review, index, at: saved.reviewAt) }
             setGuards(book)
         }
     }
@@ -167,7 +167,7 @@ extension Engine {
     private func flatten(_ name: String?) {
         for index in 0..<bookCount where name == nil || pipelines[books[index].pipeline].settings.name == name {
             let book = books + index
-            if book.pointee.isFlat {
+            if book.isFlat {
                 cancelAll(book) { _ in true }
             } else if case .failure(let refusal) = leave(book, .flatten, level: .zero, sequence: nil) {
                 refuse(book, refusal)

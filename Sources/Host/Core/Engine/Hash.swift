@@ -5,8 +5,8 @@ import PluginAPI
 ///
 /// Two 64-bit lanes. Bytes are taken sixteen at a time, little-endian, as (x, y), the last block filled up with zeros:
 ///
-///     a = fold(a ^ x, K1) + b        fold(u, k): the 128-bit product u * k, its halves xored
-///     b = fold(b ^ y, K2) ^ a
+///     a = fold(a ^ x, K1) + y        fold(u, k): the 128-bit product u * k, its halves xored
+///     b = fold(b ^ y, K2) + x
 ///
 /// Start: a = K3, b = K4 ^ length. End: twice (a = fold(a ^ K2, K1) + b; b = fold(b ^ K1, K3) ^ a). Result: hi = a, lo = b.
 public enum Mix {
@@ -30,8 +30,8 @@ public enum Mix {
             while offset < whole {
                 let x = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
                 let y = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: offset &+ 8, as: UInt64.self))
-                a = fold(a ^ x, k1) &+ b
-                b = fold(b ^ y, k2) ^ a
+                a = fold(a ^ x, k1) &+ y
+                b = fold(b ^ y, k2) &+ x
                 offset &+= 16
             }
             if whole < bytes.count {
@@ -41,8 +41,8 @@ public enum Mix {
                     let place = UInt64(index - whole)
                     if place < 8 { x |= UInt64(bytes[index]) << (8 * place) } else { y |= UInt64(bytes[index]) << (8 * (place - 8)) }
                 }
-                a = fold(a ^ x, k1) &+ b
-                b = fold(b ^ y, k2) ^ a
+                a = fold(a ^ x, k1) &+ y
+                b = fold(b ^ y, k2) &+ x
             }
         }
         for _ in 0..<2 {

@@ -18,7 +18,8 @@ struct Core {
     var events: UInt64 = 0
     var queue = EventQueue()
     var timers: TimerQueue
-    var seen = SeenFills()
+    /// Large enough for what venues may report again; without restarts (backtests) that is little.
+    var seen: SeenFills
 }
 
 /// One pipeline at run time.

@@ -16,31 +16,55 @@ public enum FrameFuzz {
     public static func run(count: Int, seed: UInt64) -> Outcome {
         var random = Generator(state: seed)
         var outcome = Outcome(seed: seed)
-        var assembler = FrameAssembler(fromWorker: true)
-        let samples = Samples.frames()
-        let packet = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 16)
-        defer { packet.deallocate() }
         while outcome.inputs < count {
             outcome.inputs += 1
-            let size = fillPacket(packet, samples, &random)
-            let bytes = UnsafeRawBufferPointer(rebasing: packet[..<size])
-            // Sometimes a fresh session, as after a garbage frame.
-            if random.below(64) == 0 { assembler = FrameAssembler(fromWorker: true) }
-            do throws(FrameFault) {
-                switch try assembler.accept(bytes) {
-                case .partial: outcome.accepted += 1
-                case .inPlace(let head, let payload): try read(head, payload, &outcome)
-                case .assembled(let head, let whole):
-                    let result: Result<Void, FrameFault> = whole.withUnsafeBytes { payload in
-                        do throws(FrameFault) { return .success(try read(head, payload, &outcome)) } catch { return .failure(error) }
-                    }
-                    try result.get()
-                }
-            } catch {
-                assembler = FrameAssembler(fromWorker: true)
-            }
+            readAll(makeInput(&random), &outcome)
         }
         return outcome
+    }
+
+    /// Some packets of one session: each a length of 16 bits and its bytes.
+    public static func makeInput(_ random: inout some RandomNumberGenerator) -> [UInt8] {
+        var input: [UInt8] = []
+        repeat {
+            let packet = makePacket(&random)
+            withUnsafeBytes(of: UInt16(packet.count)) { input += $0 }
+            input += packet
+        } while random.below(3) == 0
+        return input
+    }
+
+    /// Reads one input as a host would. Returns what doesn't hold; a trap is found by the process dying.
+    public static func check(_ input: [UInt8]) -> String? {
+        var outcome = Outcome(seed: 0)
+        readAll(input, &outcome)
+        return outcome.events <= outcome.messages && outcome.messages <= outcome.accepted ? nil : "counts that can't be: \(outcome)"
+    }
+
+    private static func readAll(_ input: [UInt8], _ outcome: inout Outcome) {
+        var assembler = FrameAssembler(fromWorker: true)
+        input.withUnsafeBytes { raw in
+            var at = 0
+            while raw.count - at >= 2 {
+                let size = min(Int(raw.loadUnaligned(fromByteOffset: at, as: UInt16.self)), raw.count - at - 2)
+                at += 2
+                do throws(FrameFault) {
+                    switch try assembler.accept(UnsafeRawBufferPointer(rebasing: raw[at..<(at + size)])) {
+                    case .partial: outcome.accepted += 1
+                    case .inPlace(let head, let payload): try read(head, payload, &outcome)
+                    case .assembled(let head, let whole):
+                        let result: Result<Void, FrameFault> = whole.withUnsafeBytes { payload in
+                            do throws(FrameFault) { return .success(try read(head, payload, &outcome)) } catch { return .failure(error) }
+                        }
+                        try result.get()
+                    }
+                } catch {
+                    // A host ends the session here.
+                    return
+                }
+                at += size
+            }
+        }
     }
 
     private static func read(_ head: FrameHeader, _ payload: UnsafeRawBufferPointer, _ outcome: inout Outcome) throws(FrameFault) {
@@ -69,17 +93,13 @@ public enum FrameFuzz {
         if let first = bytes.first, let last = bytes.last, first &+ last == 1 { withExtendedLifetime(bytes) {} }
     }
 
-    private static func fillPacket(_ packet: UnsafeMutableRawBufferPointer, _ samples: [[UInt8]], _ random: inout Generator) -> Int {
-        if random.below(16) == 0 {
-            let size = random.below(256)
-            for index in 0..<size { packet[index] = UInt8(truncatingIfNeeded: random.next()) }
-            return size
-        }
-        let sample = samples[random.below(samples.count)]
-        var size = min(sample.count, packet.count)
-        packet.copyBytes(from: sample[..<size])
-        for _ in 0..<random.below(5) where size > 0 {
-            let at = random.below(size)
+    private static let samples = Samples.frames()
+
+    private static func makePacket(_ random: inout some RandomNumberGenerator) -> [UInt8] {
+        if random.below(16) == 0 { return (0..<random.below(256)).map { _ in UInt8(truncatingIfNeeded: random.next()) } }
+        var packet = samples[random.below(samples.count)]
+        for _ in 0..<random.below(5) where !packet.isEmpty {
+            let at = random.below(packet.count)
             switch random.below(6) {
             case 0: packet[at] = UInt8(truncatingIfNeeded: random.next())
             case 1: packet[at] ^= 1 << UInt8(random.below(8))
@@ -87,20 +107,23 @@ public enum FrameFuzz {
             case 3: packet[at] = 0
             case 4:
                 // A whole number at a likely place: sizes, offsets, counts.
-                let place = at & ~3
-                if place + 4 <= size {
-                    let values: [UInt32] = [0, 1, 7, 8, 39, 40, UInt32(size), UInt32(size) &- 32, 65536, 65537, 0x7fff_ffff, 0x8000_0000, .max]
-                    packet.storeBytes(of: values[random.below(values.count)], toByteOffset: place, as: UInt32.self)
-                }
-            default: size = at
+                let size = UInt32(packet.count)
+                let values: [UInt32] = [0, 1, 7, 8, 39, 40, size, size &- 32, 65536, 65537, 0x7fff_ffff, 0x8000_0000, .max]
+                put(values[random.below(values.count)], at & ~3, &packet)
+            default: packet.removeSubrange(at...)
             }
         }
         // Most packets keep a length that agrees with themselves, or nothing behind the head would ever be reached.
-        if size >= FrameHeader.size, random.below(8) != 0 {
-            packet.storeBytes(of: UInt32(size - FrameHeader.size), toByteOffset: 8, as: UInt32.self)
-            if random.below(8) != 0 { packet.storeBytes(of: UInt32(size - FrameHeader.size), toByteOffset: 12, as: UInt32.self) }
+        if packet.count >= FrameHeader.size, random.below(8) != 0 {
+            put(UInt32(packet.count - FrameHeader.size), 8, &packet)
+            if random.below(8) != 0 { put(UInt32(packet.count - FrameHeader.size), 12, &packet) }
         }
-        return size
+        return packet
+    }
+
+    private static func put(_ value: UInt32, _ at: Int, _ packet: inout [UInt8]) {
+        guard at + 4 <= packet.count else { return }
+        packet.withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: at, as: UInt32.self) }
     }
 
     struct Generator: RandomNumberGenerator {
@@ -112,7 +135,6 @@ public enum FrameFuzz {
             z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
             return z ^ (z >> 31)
         }
-        mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }
     }
 
     /// One sound frame of every kind a worker sends, with an event of every kind among them.
@@ -183,4 +205,8 @@ public enum FrameFuzz {
             return bytes
         }
     }
+}
+
+extension RandomNumberGenerator {
+    fileprivate mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }
 }

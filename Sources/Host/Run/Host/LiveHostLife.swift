@@ -104,9 +104,8 @@ extension LiveHost {
 
     func summarise() {
         guard let loop else { return }
-        var passes: UInt64 = 0
-        for counters in gates.values { passes += counters.passed + counters.timerPasses }
-        complete(events: loop.events, passes: passes, simulated: clock.isSimulated ? Double(loop.time - startedAt) / 1e9 : 0,
+        complete(
+            events: loop.events, first: loop.firstEvent, simulated: clock.isSimulated ? Double(loop.time - startedAt) / 1e9 : 0,
             seconds: Double(HostClock.monotonic() - startedMonotonic) / 1e9)
     }
 

@@ -149,8 +149,8 @@ extension LiveHost {
             alert(.warning, "worker", "\(instance.name): its worker is gone, \(cause)\(doubt)")
         case .restarting(let pause): log.write(.info, instance.name, "a new worker follows in \(pause / 1_000_000) ms")
         case .restarted(let took, let mustSync):
+            // Its link comes up with it, and the engine asks the venue then.
             log.write(.info, instance.name, "a new worker runs after \(took / 1_000_000) ms" + (mustSync ? "; no orders before the venue has been asked" : ""))
-            if mustSync { loop?.command(.sync) }
         case .synced: log.write(.info, instance.name, "the venue has been asked: orders are taken again")
         case .quarantined(let why):
             budgets[Int(source)] = watches[source]?.budget() ?? budgets[Int(source)]

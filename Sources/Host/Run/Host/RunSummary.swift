@@ -30,6 +30,8 @@ public struct RunSummary: Codable, Equatable, Sendable {
     /// Of the host's clock, and of the machine's.
     public var simulatedSeconds = 0.0
     public var seconds = 0.0
+    /// When the first market event came, on the machine's monotonic clock; 0: none came.
+    public var firstEventMonotonic: Int64 = 0
     public var pipelines: [Pipeline]
 
     public init(run: UInt32, mode: String, pipelines: [PipelineSettings]) {
@@ -38,11 +40,16 @@ public struct RunSummary: Codable, Equatable, Sendable {
         self.pipelines = pipelines.map { Pipeline(name: $0.name, currency: $0.currency) }
     }
 
+    /// By pipeline and instrument, as last recorded.
+    private var passes: [String: UInt64] = [:]
+
     public mutating func note(_ record: LedgerRecord, plan: EnginePlan) {
+        defer { if case .gate = record { gatePasses = passes.values.reduce(0, +) } }
         func update(_ index: Int, _ body: (inout Pipeline) -> Void) {
             if pipelines.indices.contains(index) { body(&pipelines[index]) }
         }
         switch record {
+        case .gate(let value): passes["\(value.pipeline)/\(value.instrument)"] = value.counters.passed + value.counters.timerPasses
         case .decision(let value):
             update(value.pipeline) {
                 $0.decisions += 1
