@@ -65,7 +65,8 @@ struct Book {
     // The rest, off the market path.
     var position = PositionState()
     var orders: [OrderState] = []
-    var closedOrders = Recent<OrderState>(capacity: 256)
+    /// Settled lately: venues repeat themselves, and a fill may come after the end.
+    var closedOrders: Recent<OrderState>
     var parents: [Parent] = []
     var cancels: [(request: UInt64, order: OrderID)] = []
     var asked = Ask()

@@ -72,12 +72,15 @@ extension Engine {
             // Of a closed order only what changes it matters.
             guard let place = book.pointee.closedOrders.newest(where: { $0.id == id }) else { return }
             var probe = book.pointee.closedOrders.elements[place]
-            guard probe.take(said, at: now), let opened = reopen(book, id) else { return }
+            guard probe.take(said, at: now), let opened = reopen(book, id) else {
+                // The router may not have heard of this end: its fills said it to us before.
+                return outlet.routerEvent(book.pointee.routerPort, event)
+            }
             index = opened
         }
         let before = book.pointee.orders[index].status
         let wasInferred = book.pointee.orders[index].inferred
-        guard book.pointee.orders[index].take(said, at: now) else { return }
+        guard book.pointee.orders[index].take(said, at: now) else { return outlet.routerEvent(book.pointee.routerPort, event) }
         let after = book.pointee.orders[index].status
         noteOrder(
             book, index, before: before, vendorCode: report.pointee.vendor_code,
