@@ -6,7 +6,7 @@ extension Verb {
     static let runBench = Verb(
         words: ["run-bench"],
         summary: "measure the figures of a running host",
-        options: [.json, Option("orders", value: "N", "orders to time without the disk (default: 50000)"), Option("decisions", value: "N", "decisions to watch memory over (default: 200000)")],
+        options: [.json, Option("latency", "only tick to submit, without the disk"), Option("orders", value: "N", "orders to time without the disk (default: 50000)"), Option("decisions", value: "N", "decisions to watch memory over (default: 200000)")],
         isHidden: true,
         run: { call in
             guard let orders = Int(call.value("orders") ?? "50000"), orders > 0, let decisions = Int(call.value("decisions") ?? "200000"), decisions > 0 else {
@@ -16,6 +16,10 @@ extension Verb {
                 let bench = try RunFigures.Bench(program: HostProgram.path)
                 defer { bench.remove() }
                 let quick = try RunFigures.tickToSubmit(bench, durable: false, orders: orders)
+                if call.flag("latency") {
+                    call.terminal.out("tick to submit: p50 \(quick.p50) ns, p99 \(quick.p99) ns over \(quick.count)")
+                    return .ok
+                }
                 let durable = try RunFigures.tickToSubmit(bench, durable: true, orders: max(orders / 250, 20))
                 let starts = try RunFigures.startToFirstEvent(bench, rounds: 5)
                 let gaps = try RunFigures.restartGap(bench, rounds: 5)

@@ -144,7 +144,10 @@ extension Engine {
         case .flatten(let name): flatten(name)
         case .resetBreaker(let name): resetBreaker(name)
         case .closeGate: core.pointee.gateClosed = true
-        case .openGate: core.pointee.gateClosed = false
+        case .openGate:
+            core.pointee.gateClosed = false
+            // A disk that failed is tried again: with nothing to send nobody else would.
+            if core.pointee.ledgerFailed { _ = makeDurable() }
         case .sync: for index in 0..<brokerCount { startSync(index) }
         case .cancel(let id): if let found = find(id), found.1 >= 0 { cancel(found.0, found.1) }
         case .replace(let id, let quantity, let limit): _ = replace(id, quantity: quantity, limit: limit)

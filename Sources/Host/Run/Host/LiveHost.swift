@@ -60,7 +60,7 @@ public final class LiveHost {
     private(set) var loop: EngineLoop?
     private(set) var plan: EnginePlan?
     private(set) var control: ControlServer?
-    public private(set) var summary: RunSummary
+    var tally: RunTally
     public internal(set) var evidence = Evidence()
     public private(set) var run: UInt32 = 0
     let bus = EventBus()
@@ -99,7 +99,7 @@ public final class LiveHost {
 
     /// How far the run has come: seconds of its clock where it has an end, events otherwise.
     public var progress: (events: Int64, total: Int64?, note: String) {
-        let equity = summary.pipelines.filter { !$0.equity.isEmpty }.map { "\($0.name) \($0.equity)" }.joined(separator: ", ")
+        let equity = tally.summary.pipelines.filter { !$0.equity.isEmpty }.map { "\($0.name) \($0.equity)" }.joined(separator: ", ")
         let note = clock.isSimulated ? RunLog.stamp(clock.now()) + (equity.isEmpty ? "" : "  " + equity) : equity
         return (Int64(clamping: loop?.events ?? 0), nil, note)
     }
@@ -119,7 +119,8 @@ public final class LiveHost {
         clock = HostClock(options.pace)
         sink = EventSink(clock: clock)
         killSwitch = KillSwitch(folder: folder)
-        summary = RunSummary(run: 0, mode: composition.manifest.mode.rawValue, pipelines: composition.manifest.pipelines)
+        tally = RunTally(
+            mode: composition.manifest.mode.rawValue, pipelines: composition.manifest.pipelines, instruments: composition.manifest.instruments)
         budgets = composition.plugins.map { _ in CrashBudget() }
         startedAt = clock.now()
     }
@@ -285,7 +286,8 @@ public final class LiveHost {
             throw .invalid(["\(error)"])
         }
         let loop = EngineLoop(engine: engine, outlet: outlet, sink: sink, journal: journal, requests: requests)
-        summary.run = run
+        tally.run = run
+        tally.restore(restored.state)
         self.plan = plan
         self.journal = journal
         self.writer = writer
@@ -392,18 +394,15 @@ public final class LiveHost {
     /// For figures: runs until the condition holds.
     func run(until condition: () -> Bool) { _ = loop?.run(patience: 3_600_000_000_000, until: condition) }
 
-    func note(_ record: LedgerRecord, plan: EnginePlan) { summary.note(record, plan: plan) }
-
-    func complete(events: UInt64, first: Int64, simulated: Double, seconds: Double) {
-        summary.events = events
-        summary.firstEventMonotonic = first
-        summary.simulatedSeconds = simulated
-        summary.seconds = seconds
-    }
-
-    func count(_ alert: Alert) {
-        summary.alerts += 1
-        if alert.severity == .critical { summary.criticalAlerts += 1 }
+    /// What the run has done so far.
+    public var summary: RunSummary {
+        var summary = tally.summary
+        summary.seconds = Double(HostClock.monotonic() - startedMonotonic) / 1e9
+        guard let loop else { return summary }
+        summary.events = loop.events
+        summary.firstEventMonotonic = loop.firstEvent
+        if clock.isSimulated { summary.simulatedSeconds = Double(loop.time - startedAt) / 1e9 }
+        return summary
     }
 
     /// The manifest that was to be run could not be opened, and this is the one before.

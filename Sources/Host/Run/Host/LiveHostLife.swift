@@ -42,7 +42,7 @@ extension LiveHost {
         close(loop)
         stopInstances(loop)
         save()
-        summarise()
+        let summary = summary
         finish(loop, ledger, writer, how: how)
         let body = (try? JSONEncoder().encode(summary)) ?? Data("{}".utf8)
         for caller in waitingForEnd { caller.answer(ControlReply(body: body)) }
@@ -100,13 +100,6 @@ extension LiveHost {
         do throws(LedgerFailure) { try ledger.end(run: run, at: loop.time, how: how) } catch { warn("\(error)") }
         ledger.settle()
         for instance in instances { instance.destroy() }
-    }
-
-    func summarise() {
-        guard let loop else { return }
-        complete(
-            events: loop.events, first: loop.firstEvent, simulated: clock.isSimulated ? Double(loop.time - startedAt) / 1e9 : 0,
-            seconds: Double(HostClock.monotonic() - startedMonotonic) / 1e9)
     }
 
     // MARK: Becoming another program

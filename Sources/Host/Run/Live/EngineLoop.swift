@@ -119,13 +119,14 @@ public final class EngineLoop {
         }
         turns &+= 1
         if turns & 0xFFF == 0 { housekeeping() }
-        if count > 0 { fireDue(at: currentTime()); return true }
-        if fireDue(at: currentTime()) { return true }
+        if count > 0 { fireDue(at: currentTime(until: limit)); return true }
+        if fireDue(at: currentTime(until: limit)) { return true }
         return idle(until: limit, patience: patience)
     }
 
-    private func currentTime() -> Int64 {
-        if let paced = sink.clock.paced(), outlet.awaited == 0 { sink.clock.advance(to: paced) }
+    /// A paced clock runs no further than the run does.
+    private func currentTime(until limit: Int64) -> Int64 {
+        if let paced = sink.clock.paced(), outlet.awaited == 0 { sink.clock.advance(to: min(paced, limit)) }
         return sink.clock.now()
     }
 

@@ -95,9 +95,9 @@ public enum RunFigures {
         let host = try LiveHost(composition, options: options)
         try host.open()
         try host.start()
-        host.run { host.summary.pipelines[0].decisions >= max(decisions / 10, 1) }
+        host.run { host.tally.decisions(0) >= max(decisions / 10, 1) }
         let early = residentMemory()
-        host.run { host.summary.pipelines[0].decisions >= decisions }
+        host.run { host.tally.decisions(0) >= decisions }
         let late = residentMemory()
         host.shutDown(how: "measured", why: "measured")
         return (early, late)
