@@ -104,7 +104,7 @@ with tempfile.TemporaryDirectory() as folder:
     compare("EMA cross", "emacross.json", name, cross(bars))
 
     price, ticks, time = 20_000.0, [], 1_704_067_200_000
-    for i in range(rows * 3):
+    for i in range(rows * 6):
         price = max(1.0, round(price * (1 + random.gauss(0, 0.0001 * (4 if i // 5000 % 4 == 3 else 1))), 2))
         time += random.randint(1, 500)
         ticks.append((time, price, round(random.random(), 4)))
