@@ -332,22 +332,6 @@ struct CheckProcess {
 
 let roleInterfaces: Set<String> = ["keel.feed/1", "keel.broker/1", "keel.decider/1", "keel.router/1"]
 
-func signalName(_ number: Int32) -> String {
-    switch number {
-    case SIGSEGV: "SIGSEGV"
-    case SIGBUS: "SIGBUS"
-    case SIGILL: "SIGILL"
-    case SIGFPE: "SIGFPE"
-    case SIGABRT: "SIGABRT"
-    case SIGTRAP: "SIGTRAP"
-    case SIGSYS: "SIGSYS"
-    case SIGKILL: "SIGKILL"
-    case SIGTERM: "SIGTERM"
-    case SIGPIPE: "SIGPIPE"
-    default: "signal \(number)"
-    }
-}
-
 extension Bench {
     convenience init(_ order: CheckOrder, _ profile: CheckProfile, _ component: String?, _ check: String) {
         self.init(path: order.file, componentID: component, profile: profile, seed: order.seed, check: check)
