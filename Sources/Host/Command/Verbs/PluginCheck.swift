@@ -72,7 +72,7 @@ extension Verb {
         } else if call.wantsJSON {
             call.terminal.out(report.json.text(.pretty))
         } else {
-            call.terminal.raw(.out, report.text(onlyFailed: call.flag("only-failed"), colour: call.terminal.colour))
+            call.terminal.raw(.out, report.text(onlyFailed: call.flag("only-failed"), colour: call.terminal.usesColour))
         }
         return report.passed ? .ok : .checkFailed
     }

@@ -468,12 +468,22 @@ static keel_status sync_orders(keel_instance *instance, keel_time since, uint64_
     return KEEL_OK;
 }
 
+/* ---- what it says about itself ------------------------------------------------------------------------------------- */
+
+static keel_status describe(keel_instance *instance, const keel_writer *out) {
+    /* "live" once its endpoints move money: the host trades live with no other, and never by accident with that one. */
+    static const char text[] = "{\"environment\":\"paper\"}";
+    (void)instance;
+    return out->write(out, text, sizeof text - 1);
+}
+
 /* ---- the tables --------------------------------------------------------------------------------------------------- */
 
 static const keel_broker broker = {sizeof broker, 0, FEATURES, submit, cancel, NULL, sync_orders};
-static const keel_interface interfaces[] = {{KEEL_BROKER, &broker}};
+static const keel_describe description = {sizeof description, 0, describe};
+static const keel_interface interfaces[] = {{KEEL_BROKER, &broker}, {KEEL_DESCRIBE, &description}};
 static const keel_component component = {
-    sizeof component, 0, "@ID@", "@NAME@", "", "0.1.0", "MIT", "", "c", schema, 0, 0, interfaces, 1, 0,
+    sizeof component, 0, "@ID@", "@NAME@", "", "0.1.0", "MIT", "", "c", schema, 0, 0, interfaces, 2, 0,
     NULL, create, start, stop, destroy, on_timer, on_fd, NULL,
 };
 static const keel_component *const components[] = {&component};

@@ -334,12 +334,19 @@ struct Broker : plugin::Base<Broker> {
             plugin_line_send(&self.line, "SYNC\n");  // this venue tells everything it has, whatever `since` says
         });
     }
+
+    // "live" once its endpoints move money: the host trades live with no other, and never by accident with that one.
+    static keel_status describe(keel_instance *, const keel_writer *out) {
+        static const char text[] = "{\"environment\":\"paper\"}";
+        return out->write(out, text, sizeof text - 1);
+    }
 };
 
 static const keel_broker broker = {sizeof broker, 0, features, Broker::submit, Broker::cancel, nullptr, Broker::sync_orders};
-static const keel_interface interfaces[] = {{KEEL_BROKER, &broker}};
+static const keel_describe description = {sizeof description, 0, Broker::describe};
+static const keel_interface interfaces[] = {{KEEL_BROKER, &broker}, {KEEL_DESCRIBE, &description}};
 static const keel_component component = {
-    sizeof component, 0, "@ID@", "@NAME@", "", "0.1.0", "MIT", "", "c++", schema, 0, 0, interfaces, 1, 0,
+    sizeof component, 0, "@ID@", "@NAME@", "", "0.1.0", "MIT", "", "c++", schema, 0, 0, interfaces, 2, 0,
     nullptr, Broker::create, Broker::start, Broker::stop, Broker::destroy, Broker::timer_fired, Broker::ready_fd, nullptr,
 };
 static const keel_component *const components[] = {&component};

@@ -297,12 +297,22 @@ extern "C" fn sync(instance: *mut Instance, _since: Time, request: u64, error: *
     })
 }
 
+/// "live" once its endpoints move money: the host trades live with no other, and never by accident with that one.
+extern "C" fn describe(_instance: *mut Instance, out: *const Writer) -> Status {
+    let text = "{\"environment\":\"paper\"}";
+    unsafe { ((*out).write)(out, text.as_ptr() as *const c_void, text.len()) }
+}
+
+static DESCRIPTION: DescribeTable = DescribeTable { struct_size: std::mem::size_of::<DescribeTable>() as u32, reserved: 0, describe };
 static TABLE: BrokerTable = BrokerTable { struct_size: std::mem::size_of::<BrokerTable>() as u32, reserved: 0, order_features: FEATURES, submit, cancel, replace: None, sync };
-static INTERFACES: Static<[Interface; 1]> = Static([Interface { id: c"keel.broker/1".as_ptr(), table: &TABLE as *const BrokerTable as *const c_void }]);
+static INTERFACES: Static<[Interface; 2]> = Static([
+    Interface { id: c"keel.broker/1".as_ptr(), table: &TABLE as *const BrokerTable as *const c_void },
+    Interface { id: c"keel.describe/1".as_ptr(), table: &DESCRIPTION as *const DescribeTable as *const c_void },
+]);
 static COMPONENT: Static<Component> = Static(Component {
     struct_size: std::mem::size_of::<Component>() as u32, flags: 0, id: c"@ID@".as_ptr(), name: c"@NAME@".as_ptr(), vendor: c"".as_ptr(),
     version: c"0.1.0".as_ptr(), license: c"MIT".as_ptr(), url: c"".as_ptr(), toolchain: c"rust".as_ptr(), config_schema: SCHEMA.as_ptr(), state_version: 0, state_oldest: 0,
-    interfaces: INTERFACES.0.as_ptr(), interface_count: 1, reserved: 0, check_config: None,
+    interfaces: INTERFACES.0.as_ptr(), interface_count: 2, reserved: 0, check_config: None,
     create: create::<Broker>, start: start::<Broker>, stop: stop::<Broker>, destroy: destroy::<Broker>,
     on_timer: Some(on_timer::<Broker>), on_fd: Some(on_fd::<Broker>), on_wake: Some(on_wake::<Broker>),
 });

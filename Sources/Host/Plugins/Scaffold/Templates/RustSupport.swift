@@ -203,6 +203,8 @@ pub const WANT_BARS: u64 = 1 << 0;
     pub cancel: extern "C" fn(*mut Instance, u64),
 }
 
+#[repr(C)] pub struct DescribeTable { pub struct_size: u32, pub reserved: u32, pub describe: extern "C" fn(*mut Instance, *const Writer) -> Status }
+
 // The sizes of ABI 1.0. A slip in the structs above doesn't compile.
 const _: () = {
     use std::mem::size_of;

@@ -314,8 +314,17 @@ private let table = keel_broker(
     replace: nil,
     sync: { instance, _, request, error in guarded(error) { try me(instance, as: Broker.self).sync(request) } })
 
+/// "live" once its endpoints move money: the host trades live with no other, and never by accident with that one.
+nonisolated(unsafe) private let description = keel_interface(
+    id: forever("keel.describe/1"),
+    table: forever(
+        keel_describe(struct_size: UInt32(MemoryLayout<keel_describe>.size), reserved: 0) { _, out in
+            guard let out else { return KEEL_E_INVALID }
+            return withText("{\"environment\":\"paper\"}") { out.pointee.write(out, $0.ptr, $0.len) }
+        }))
+
 nonisolated(unsafe) private let library = component(
-    Broker.self, id: "@ID@", name: "@NAME@", role: "keel.broker/1", table: table, schema: schema, flags: 0,
+    Broker.self, id: "@ID@", name: "@NAME@", role: "keel.broker/1", table: table, schema: schema, flags: 0, extensions: [description],
     create: { _, host, _, json, out, error in Plugin.create(Broker.self, host, json, out, error) })
 
 @c @implementation

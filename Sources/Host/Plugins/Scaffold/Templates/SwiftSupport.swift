@@ -214,9 +214,9 @@ func forever<T>(_ value: T) -> UnsafePointer<T> {
 
 func forever(_ text: StaticString) -> UnsafePointer<CChar> { UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self) }
 
-/// A component with one role.
+/// A component with one role, and extensions if it has any.
 func component<Table>(_ type: @escaping @autoclosure () -> Plugin.Type, id: StaticString, name: StaticString, role: StaticString, table: Table, schema: StaticString,
-                      flags: UInt32, create: @escaping @convention(c) (UnsafePointer<keel_component>?, UnsafePointer<keel_host>?, keel_str, keel_str,
+                      flags: UInt32, extensions: [keel_interface] = [], create: @escaping @convention(c) (UnsafePointer<keel_component>?, UnsafePointer<keel_host>?, keel_str, keel_str,
                                                                        UnsafeMutablePointer<OpaquePointer?>?, UnsafeMutablePointer<keel_error>?) -> keel_status) -> UnsafePointer<keel_library> {
     var component = keel_component()
     component.struct_size = UInt32(MemoryLayout<keel_component>.size)
@@ -229,16 +229,19 @@ func component<Table>(_ type: @escaping @autoclosure () -> Plugin.Type, id: Stat
     component.url = forever("")
     component.toolchain = forever("swift, static")
     component.config_schema = forever(schema)
-    component.interfaces = forever(keel_interface(id: forever(role), table: UnsafeRawPointer(forever(table))))
-    component.interface_count = 1
+    let interfaces = [keel_interface(id: forever(role), table: UnsafeRawPointer(forever(table)))] + extensions
+    let list = UnsafeMutablePointer<keel_interface>.allocate(capacity: interfaces.count)
+    list.initialize(from: interfaces, count: interfaces.count)
+    component.interfaces = UnsafePointer(list)
+    component.interface_count = UInt32(interfaces.count)
     component.create = create
     component.start = { Plugin.start($0, $1) }
     component.stop = { instance, _, request, error in Plugin.stop(instance, request, error) }
     component.destroy = { Plugin.destroy($0) }
     component.on_timer = { instance, timer, _ in me(instance).timerFired(timer) }
     component.on_fd = { instance, _, bits in me(instance).ready(bits) }
-    let list = forever(Optional(forever(component)))
-    return forever(keel_library(struct_size: UInt32(MemoryLayout<keel_library>.size), abi_major: 1, abi_minor: 0, components: list, component_count: 1, reserved: 0))
+    let components = forever(Optional(forever(component)))
+    return forever(keel_library(struct_size: UInt32(MemoryLayout<keel_library>.size), abi_major: 1, abi_minor: 0, components: components, component_count: 1, reserved: 0))
 }
 
 // MARK: decimals

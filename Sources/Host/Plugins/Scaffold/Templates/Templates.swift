@@ -88,8 +88,8 @@ enum Templates {
           "state": "state",
           "seed": 7,
           "plugins": {
-            "sim": { "component": "keel.sim", "file": "Sim" },
-            "emacross": { "component": "keel.emacross", "file": "EMACross" },
+            "sim": { "component": "keel.sim", "file": "Sim", "config": { "bar": "1s", "trade_gap": "50ms", "volatility": 0.002 } },
+            "emacross": { "component": "keel.emacross", "file": "EMACross", "config": { "fast": 2, "slow": 4, "warmup": 5 } },
             "direct": { "component": "keel.direct", "file": "DirectRouter" },
             \(plugin)
           },
@@ -101,8 +101,9 @@ enum Templates {
               "name": "btc",
               "feeds": ["\(feed)"],
               "instruments": ["BTC/USDT"],
-              "bars": ["1m"],
-              "gate": { "candle": "1m" },
+              "bars": ["1s"],
+              "gate": { "candle": "1s" },
+              "risk": { "cooldown": "0s", "freshness": null },
               "decide": { "primary": "\(decide)", "deadline": "1s" },
               "route": "\(route)",
               "broker": "\(broker)",
@@ -128,12 +129,13 @@ enum Templates {
         ```sh
         @BUILD@
         keel plugin check @LIBRARY@
-        keel run manifest.json --until end
+        keel plugin pin --manifest manifest.json && keel run manifest.json --until 10s
         ```
 
         The first command builds the library. The second runs every conformance check on it, each in a process of its own; a
         failure names the rule of `keel.h` it is about, and `keel-check.json` tells the checks which configuration and
-        instrument to use. The third runs a paper pipeline with it.
+        instrument to use. The third pins the library - Keel loads it only while its bytes stay the same, so pin again after
+        each build - and runs a paper pipeline with it.
 
         """
 
@@ -141,13 +143,14 @@ enum Templates {
         ```sh
         @BUILD@
         keel plugin check @LIBRARY@
-        keel plugin mock mock/venue.json --port 7070 -- keel run manifest.json --until end
+        keel plugin pin --manifest manifest.json && keel plugin mock mock/venue.json --port 7070 -- keel run manifest.json --until 20s
         ```
 
         The first command builds the library. The second runs every conformance check on it, each in a process of its own; a
         failure names the rule of `keel.h` it is about. `keel-check.json` tells the checks which configuration, instrument and
-        venue to use: the venue is recorded in `mock/venue.json`. The third plays that venue and runs a paper pipeline against
-        it; put the key into the environment first: `export KEEL_SECRET_@UPPER@_KEY=test-key`.
+        venue to use: the venue is recorded in `mock/venue.json`. The third pins the library - Keel loads it only while its
+        bytes stay the same, so pin again after each build - plays that venue, and runs a paper pipeline against it for twenty
+        seconds; put the key into the environment first: `export KEEL_SECRET_@UPPER@_KEY=test-key`.
 
         """
 }

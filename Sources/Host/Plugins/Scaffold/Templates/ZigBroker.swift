@@ -344,8 +344,15 @@ fn sync(instance: ?*c.keel_instance, _: c.keel_time, request: u64, err: [*c]c.ke
     return fault.answer(keel.me(Self, instance).doSync(request, &fault), err);
 }
 
+/// "live" once its endpoints move money: the host trades live with no other, and never by accident with that one.
+fn describe(_: ?*c.keel_instance, out: [*c]const c.keel_writer) callconv(.c) c.keel_status {
+    const text = "{\"environment\":\"paper\"}";
+    return out.*.write.?(out, text, text.len);
+}
+
+const description = c.keel_describe{ .struct_size = @sizeOf(c.keel_describe), .reserved = 0, .describe = describe };
 const table = c.keel_broker{ .struct_size = @sizeOf(c.keel_broker), .reserved = 0, .order_features = features, .submit = submit, .cancel = cancel, .replace = null, .sync = sync };
-const interfaces = [_]c.keel_interface{.{ .id = c.KEEL_BROKER, .table = &table }};
+const interfaces = [_]c.keel_interface{ .{ .id = c.KEEL_BROKER, .table = &table }, .{ .id = c.KEEL_DESCRIBE, .table = &description } };
 const component align(8) = keel.component(Self, "@ID@", "@NAME@", &interfaces, schema, 0);
 const components = [_][*c]const c.keel_component{&component};
 const library = c.keel_library{ .struct_size = @sizeOf(c.keel_library), .abi_major = 1, .abi_minor = 0, .components = &components, .component_count = 1, .reserved = 0 };
