@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -212,7 +211,6 @@ size_t csystem_heap_in_use(void) {
     return info.uordblks + info.hblkhd;
 }
 
-
 int csystem_event(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
 int csystem_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
@@ -220,5 +218,3 @@ int csystem_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXE
 void csystem_unbuffer_output(void) { setvbuf(stdout, NULL, _IONBF, 0); }
 
 int csystem_fork(void) { return fork(); }
-
-int csystem_fixed_addresses(void) { return personality(ADDR_NO_RANDOMIZE) < 0 ? -1 : 0; }

@@ -26,15 +26,12 @@ int csystem_confine(unsigned rules);
 /* Bytes the heap has handed out, over all arenas, mapped blocks included. */
 size_t csystem_heap_in_use(void);
 
-/* eventfd with CLOEXEC, not blocking; a file in memory; standard output without a buffer. */
+/* eventfd with CLOEXEC that doesn't block; a file in memory; standard output without a buffer. */
 int csystem_event(void);
 int csystem_memory_file(const char *name);
 void csystem_unbuffer_output(void);
 
 /* fork() for a process that has one thread. */
 int csystem_fork(void);
-
-/* personality(ADDR_NO_RANDOMIZE) for the next exec, so that a seed gives the same addresses again. */
-int csystem_fixed_addresses(void);
 
 #endif

@@ -1,6 +1,8 @@
 /// keel.h as this program was built with it: what the scaffold hands out and what failures cite.
 /// Written by the test "the embedded header is the header" when KEEL_REGENERATE=header is set.
 public enum EmbeddedHeader {
+    public static let sha256 = "7ad159d074624efff84fa3d02b6a05b40e011b96b434d8a19a56b5fe134cfde4"
+
     public static let text = #"""
 /* keel.h - the Keel plugin interface, ABI 1.0.  One header, no other files, C11.
  *
