@@ -34,8 +34,10 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
     private var broken = false
     /// The instrument of the last order, and its place.
     private var lastOrdered: (id: UInt32, place: Int) = (0, 0)
-    /// The end of the tape was told.
-    var tapeEnded = false
+    /// The end of the own market was told: nothing more is played.
+    var sourceEnded = false
+    /// When the synthetic market ends, once it has begun; nil: never.
+    var marketEnd: Int64?
     /// In the middle of playing the own market: the timer is set once, at the end.
     var playing = false
 
@@ -366,11 +368,17 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         if config.rules.fundingEvery > 0 { busy += venue.markets.contains { $0.pointee.isPerpetual && $0.pointee.position != 0 } ? 1 : 0 }
         memory.pointee.busy = busy
         if playing { return }
-        if busy > 0 || source?.nextDue != nil { arm() } else if armed != nil { arm() }
+        if busy > 0 || nextMarket != nil { arm() } else if armed != nil { arm() }
+    }
+
+    /// When the own market has something next, its end included.
+    private var nextMarket: Int64? {
+        guard !sourceEnded, let next = source?.nextDue else { return nil }
+        return min(next, marketEnd ?? .max)
     }
 
     private func arm() {
-        let due = [venue.nextArrival, teller.nextDue, source?.nextDue].compactMap { $0 }.min()
+        let due = [venue.nextArrival, teller.nextDue, nextMarket].compactMap { $0 }.min()
         if let armed {
             if due == armed.due { return }
             host.stopTimer(armed.timer)

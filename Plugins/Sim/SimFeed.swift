@@ -39,6 +39,10 @@ extension Sim {
         }
         listings[place].own = true
         memory.pointee.market = nil
+        if marketEnd == nil, config.length > 0, !(source is TapeSource) {
+            let (end, overflow) = host.now.addingReportingOverflow(config.length)
+            marketEnd = overflow ? .max : end
+        }
         return true
     }
 
@@ -50,9 +54,10 @@ extension Sim {
 
     /// Each event meets the orders first and is told afterwards.
     func playSource(to now: Int64) {
+        if sourceEnded { return }
         playing = true
         defer { playing = false }
-        source?.play(to: now) { pointer in
+        source?.play(to: min(now, marketEnd ?? .max)) { pointer in
             let event = Event(pointer)
             guard let place = byID[event.instrument] else { return }
             apply(event, place)
@@ -66,9 +71,12 @@ extension Sim {
                 }
             if !wanted.isDisjoint(with: listings[place].subscribed) { host.emit(pointer) }
         }
-        if let tape = source as? TapeSource, tape.ended, !tapeEnded {
-            tapeEnded = true
+        if let tape = source as? TapeSource, tape.ended {
+            sourceEnded = true
             host.link(.down, name: config.tape, message: tape.failure ?? "the tape has ended")
+        } else if let marketEnd, now >= marketEnd {
+            sourceEnded = true
+            host.link(.down, name: "synthetic", message: "the market has ended")
         }
     }
 }
