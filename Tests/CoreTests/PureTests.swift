@@ -37,6 +37,7 @@ import Testing
         }
         #expect(hex([]) == HashVectors.empty)
         #expect(hex(Array(0..<16)) == HashVectors.sixteen)
+        #expect(hex(Array(0..<70)) == HashVectors.seventy)
         #expect(hex(Array("keel".utf8)) == HashVectors.keel)
     }
 
