@@ -11,17 +11,22 @@ let swift: [SwiftSetting] = [.swiftLanguageMode(.v6)]
 /// A plugin exports one symbol and can never be unloaded or bound late.
 let pluginLinking: [LinkerSetting] = [
     .unsafeFlags([
+        "-use-ld=lld",
         "-Xlinker", "--version-script=\(Context.packageDirectory)/Plugins/exports.map",
         "-Xlinker", "-z", "-Xlinker", "nodelete",
         "-Xlinker", "-z", "-Xlinker", "now",
         "-Xlinker", "-z", "-Xlinker", "relro",
         "-Xlinker", "-z", "-Xlinker", "defs",
         "-Xlinker", "--gc-sections",
-    ])
+    ]),
+    .linkedLibrary("m"),  // Double's rounding, which optimised builds have inline
 ]
 
+/// Debug builds and tests check at run time that nothing is used while it is changed; in a release that costs a tenth of an order's time.
+let pluginOptimising: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+
 let library: [Target] = [
-    .target(name: "PluginAPI", path: "Sources/PluginAPI", exclude: ["abi", "schemas"]),
+    .target(name: "PluginAPI", path: "Sources/PluginAPI", exclude: ["abi", "schemas", "vectors"]),
     .target(name: "CSystem", path: "Sources/CSystem"),
     .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .target(name: "PluginKit", dependencies: ["PluginAPI", "CSystem"], path: "Sources/PluginKit", swiftSettings: swift),
@@ -44,14 +49,25 @@ let library: [Target] = [
             "PluginAPI", "PluginKit", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest",
         ],
         path: "Sources/Host/Command", swiftSettings: swift),
+    // make bench
+    .executableTarget(
+        name: "keel-bench",
+        dependencies: ["PluginAPI", "PluginKit", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostBacktest"],
+        path: "Benchmarks", swiftSettings: swift),
+]
+
+let venues: [Target] = [
+    .executableTarget(name: "keel-venues", dependencies: ["PluginKit"], path: "Sources/VenueSim", swiftSettings: swift)
 ]
 
 /// name: the library lib<name>.so; sources in Plugins/<name>.
-func plugin(_ name: String, needs: [Target.Dependency] = []) -> Target {
+func plugin(_ name: String, needs: [Target.Dependency] = [], path: String? = nil) -> Target {
     .target(
-        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Plugins/\(name)",
-        exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Plugins/\(name)/README.md") ? ["README.md"] : [],
-        swiftSettings: swift, linkerSettings: pluginLinking)
+        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: path ?? "Plugins/\(name)",
+        exclude: ["README.md", "keel-check.json"].filter {
+            FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\(path ?? "Plugins/\(name)")/\($0)")
+        },
+        swiftSettings: swift + pluginOptimising, linkerSettings: pluginLinking)
 }
 
 let plugins: [Target] = [
@@ -60,25 +76,49 @@ let plugins: [Target] = [
     plugin("EMACross"),
     plugin("ZScore"),
     plugin("Rules"),
+    plugin("Claude", needs: ["ClaudeDecider"], path: "Plugins/Claude/Entry"),
 ]
+
+/// The inside of plugins whose tests look into them; the plugin itself is only the entry.
+let pluginInsides: [Target] = [
+    .target(name: "ClaudeDecider", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Plugins/Claude/Decider", swiftSettings: swift)
+]
+
+/// Built for the tests only, never installed: the venue that lives on while hosts are killed, and its plugin.
+let testPlugins: [Target] = [plugin("Rehearsal", path: "Tests/Kill/Plugin")]
 
 /// name: the folder Tests/<name>; what it tests, and so may see the inside of.
 func test(_ name: String, _ needs: Target.Dependency...) -> Target {
-    .testTarget(name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)", swiftSettings: swift)
+    .testTarget(
+        name: name, dependencies: ["PluginAPI", "PluginKit"] + needs, path: "Tests/\(name)",
+        exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/\(name)/Fixtures") ? ["Fixtures"] : [],
+        swiftSettings: swift)
 }
 
 let tests: [Target] = [
+    .target(name: "TestSupport", path: "Tests/Support", swiftSettings: swift),
+    .executableTarget(name: "worker-probe", dependencies: ["HostPlugins"], path: "Tests/WorkerProbe", swiftSettings: swift),
+    .executableTarget(name: "keel-rehearsal-venue", path: "Tests/Kill/Venue", swiftSettings: swift),
+    .executableTarget(
+        name: "claude-probe", dependencies: ["PluginAPI", "PluginKit", "PluginSupport"], path: "Tests/Interop/ClaudeProbe", swiftSettings: swift),
+    .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
+    // Fuzzing: subjects, shared by the tests (short) and keel-fuzz (long). A subject's target is named here and its file lies in FuzzKit.
+    .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest", "HostPlugins"], path: "Tests/FuzzKit", swiftSettings: swift),
+    .executableTarget(name: "keel-fuzz", dependencies: ["PluginKit", "FuzzKit"], path: "Tests/Fuzz", swiftSettings: swift),
+    .executableTarget(name: "keel-check-child", dependencies: ["HostPlugins"], path: "Tests/CheckChild", swiftSettings: swift),
     test("PluginAPITests"),
-    test("PluginKitTests"),
+    .target(name: "PluginSupport", dependencies: ["PluginAPI", "PluginKit"], path: "Tests/PluginSupport", swiftSettings: swift),
+    test("PluginKitTests", "PluginSupport"),
     test("TapeTests", "Tape"),
     test("CoreTests", "HostCore"),
-    test("ManifestTests", "HostCore", "HostManifest"),
-    test("PluginsTests", "CSystem", "HostPlugins"),
+    test("ManifestTests", "HostCore", "HostManifest", "FuzzKit"),
+    test("PluginsTests", "CSystem", "HostPlugins", "TestSupport", "FuzzKit", "worker-probe", "keel-check-child"),
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
-    test("BundledTests", "Tape", "HostPlugins"),
+    test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
+    test("ClaudeTests", "ClaudeDecider"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),
     test("BacktestTests", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest"),
-    test("CommandTests", "keel"),
+    test("CommandTests", "keel", "HostManifest"),
 ]
 
 // A target without a source yet is left out, so that a checkout always builds.
@@ -91,7 +131,7 @@ func hasSources(_ target: Target) -> Bool {
     return false
 }
 
-var targets = (library + plugins + tests).filter(hasSources)
+var targets = (library + venues + pluginInsides + plugins + testPlugins + tests).filter(hasSources)
 let present = Set(targets.map(\.name))
 for target in targets {
     target.dependencies.removeAll { if case .byNameItem(let name, _) = $0 { !present.contains(name) } else { false } }
@@ -113,7 +153,7 @@ let kept = Set(targets.map(\.name))
 
 let package = Package(
     name: "keel",
-    products: plugins.filter { kept.contains($0.name) }.map { .library(name: $0.name, type: .dynamic, targets: [$0.name]) }
-        + (kept.contains("keel") ? [.executable(name: "keel", targets: ["keel"])] : []),
+    products: (plugins + testPlugins).filter { kept.contains($0.name) }.map { .library(name: $0.name, type: .dynamic, targets: [$0.name]) }
+        + ["keel", "keel-venues"].filter(kept.contains).map { .executable(name: $0, targets: [$0]) },
     targets: targets
 )

@@ -2,7 +2,10 @@
 #ifndef KEEL_CSYSTEM_H
 #define KEEL_CSYSTEM_H
 
+#include <spawn.h>
 #include <stdint.h>
+#include "loop.h"
+#include "worker.h"
 
 /* prctl(PR_SET_PDEATHSIG, signal): this process gets `signal` when its parent thread ends. */
 int csystem_die_with_parent(int signal);
@@ -11,5 +14,7 @@ int csystem_name_thread(const char *name);
 /* fcntl(F_SETFL / F_SETFD) with one flag added or removed. */
 int csystem_set_nonblocking(int fd, int on);
 int csystem_set_close_on_exec(int fd, int on);
+/* posix_spawn_file_actions_addchdir_np: the child starts in this folder. */
+int csystem_spawn_in_folder(posix_spawn_file_actions_t *actions, const char *folder);
 
 #endif

@@ -1,4 +1,5 @@
 import PluginAPI
+import PluginKit
 
 /// An instance as the engine sees it: its tables and its pointer. A lane's or a child process's proxy looks the same.
 ///

@@ -14,10 +14,12 @@ public struct ClosedTrade: Sendable, Equatable {
     /// The signals of the decision that opened it.
     public var signals: [DecisionRecord.Signal]
     public var why: ExitReason
+    /// 1: it was long, -1: short.
+    public var side: Int32
 
     public init(
         pipeline: Int, instrument: keel_instrument_id, opened: Int64, closed: Int64, profit: Fixed, regime: UInt32,
-        signals: [DecisionRecord.Signal], why: ExitReason
+        signals: [DecisionRecord.Signal], why: ExitReason, side: Int32 = 1
     ) {
         self.pipeline = pipeline
         self.instrument = instrument
@@ -27,6 +29,7 @@ public struct ClosedTrade: Sendable, Equatable {
         self.regime = regime
         self.signals = signals
         self.why = why
+        self.side = side
     }
 }
 

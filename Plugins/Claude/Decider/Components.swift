@@ -1,0 +1,11 @@
+import PluginKit
+
+/// What libClaude.so offers.
+public let claudeLibrary = Library(
+    Component(
+        ClaudeDecider.self, id: "keel.claude", name: "Claude", vendor: "Keel", version: "1.0.0", license: "MIT", config: ClaudeSettings.shape
+    ).decider().describe(),
+    Component(
+        RecordedDecider.self, id: "keel.claude.recorded", name: "Claude, recorded", vendor: "Keel", version: "1.0.0", license: "MIT",
+        config: RecordedDecider.shape, flags: [.inline, .deterministic]
+    ).decider().describe())

@@ -1,0 +1,5 @@
+import ClaudeDecider
+import PluginAPI
+
+@c @implementation
+public func keel_plugin_entry(_ abi_major: UInt32) -> UnsafePointer<keel_library>! { claudeLibrary.table(abi_major) }
