@@ -837,7 +837,7 @@ private func holding(
     }
 }
 
-@Suite struct LearnerTests {
+@Suite struct LearnerHookTests {
     final class Listener: Learner {
         var closed: [ClosedTrade] = []
         var bars = 0
