@@ -37,6 +37,7 @@ import Testing
         }
         #expect(hex([]) == HashVectors.empty)
         #expect(hex(Array(0..<16)) == HashVectors.sixteen)
+        #expect(hex(Array(0..<70)) == HashVectors.seventy)
         #expect(hex(Array("keel".utf8)) == HashVectors.keel)
     }
 
@@ -305,8 +306,8 @@ import Testing
 @Suite struct DecisionCheckTests {
     let asked = AskedFor(
         instrument: 1, snapshotHi: 5, snapshotLo: 6, snapshotTime: 1000, allowed: KEEL_MAY_BUY, maximumAge: 100)
-    func decision(_ change: (inout Decision) -> Void = { _ in }) -> Decision {
-        var decision = Decision(
+    func decision(_ change: (inout HostCore.Decision) -> Void = { _ in }) -> HostCore.Decision {
+        var decision = HostCore.Decision(
             action: KEEL_ACT_BUY, fromRecord: false, snapshotHi: 5, snapshotLo: 6, fraction: fixed("0.1"), quantity: .zero, confidence: fixed("0.5"),
             exitProbability: nil, nextCheck: 0, validUntil: 0, cost: .zero, tokensIn: 0, tokensCached: 0, tokensOut: 0, instrument: 1)
         change(&decision)
@@ -320,8 +321,8 @@ import Testing
     }
 
     @Test func everyFaultHasItsRule() {
-        func form(_ change: (inout Decision) -> Void) -> Rule? { DecisionChecks.formProblem(decision(change), asked)?.rule }
-        func use(_ now: Int64 = 1000, _ change: (inout Decision) -> Void) -> Rule? { DecisionChecks.useProblem(decision(change), asked, now: now)?.rule }
+        func form(_ change: (inout HostCore.Decision) -> Void) -> Rule? { DecisionChecks.formProblem(decision(change), asked)?.rule }
+        func use(_ now: Int64 = 1000, _ change: (inout HostCore.Decision) -> Void) -> Rule? { DecisionChecks.useProblem(decision(change), asked, now: now)?.rule }
         #expect(form { $0.instrument = 2 } == .unknownInstrument)
         #expect(form { $0.snapshotLo = 7 } == .wrongSnapshot)
         #expect(form { $0.action = 3 } == .actionNotAllowed)

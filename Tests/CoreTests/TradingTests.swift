@@ -414,6 +414,34 @@ private func holding(
         #expect(set.venue.submitted.isEmpty && set.rig.refused(.ledger).count == 1)
         #expect(set.rig.alerts.contains { $0.kind == "disk" && $0.severity == .critical })
         #expect(set.rig.book().orders.isEmpty)
+        // It is tried again now and then, and when it works trading goes on.
+        set.askOnNextTrade(.buy("0.1"))
+        set.rig.trade("100", after: 10 * Span.second)
+        #expect(set.venue.submitted.isEmpty)
+        set.rig.diskWorks = true
+        set.askOnNextTrade(.buy("0.1"))
+        set.rig.trade("100", after: 10 * Span.second)
+        #expect(set.venue.submitted.count == 1 && !set.rig.position.isZero)
+    }
+
+    @Test func aCancelThatGotLostIsRepeated() throws {
+        let set = Usual()
+        set.venue.style = .manual
+        set.router.edit = { $0.features = KEEL_ORD_LIMIT; $0.limit = fixed("99").raw }
+        set.askOnNextTrade(.buy("0.1"))
+        try set.build()
+        set.rig.start()
+        set.rig.trade("100")
+        let id = OrderID(set.venue.submitted[0].id)
+        orderEvent(id, 1, state: KEEL_ORDER_OPEN, side: KEEL_BUY, leaves: fixed("10"), at: set.rig.time).send(to: set.rig.engine, from: set.venue.port)
+        set.venue.deliver = { _, _ in }
+        set.venue.orders[id]?.state = KEEL_ORDER_PENDING
+        set.rig.command(.kill(true))
+        #expect(set.venue.cancelledOrders == [id])
+        set.venue.orders[id]?.state = KEEL_ORDER_OPEN
+        set.venue.deliver = nil
+        set.rig.wait(6 * Span.second)
+        #expect(set.venue.cancelledOrders == [id, id] && set.rig.book().orders.isEmpty)
     }
 
     @Test func aRefusedSubmitIsRejectedAndARisksNothing() throws {
@@ -809,7 +837,7 @@ private func holding(
     }
 }
 
-@Suite struct LearnerTests {
+@Suite struct LearnerHookTests {
     final class Listener: Learner {
         var closed: [ClosedTrade] = []
         var bars = 0

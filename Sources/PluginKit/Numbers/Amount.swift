@@ -52,6 +52,9 @@ public struct Amount: Hashable, Comparable, Sendable {
         return Amount(raw: divide(wide, by: other.raw, rounding))
     }
 
+    /// A number of 1e-16 steps brought to eight decimals.
+    @inlinable public init(fine: Int128, rounding: Rounding) { raw = divide(fine, by: Int128(Fixed.scale), rounding) }
+
     /// As an order quantity or price, if it fits.
     @inlinable public func fixed() throws(NumberError) -> Fixed {
         guard let value = Int64(exactly: raw) else { throw .overflow("\(self) as a 64-bit number") }

@@ -1,6 +1,7 @@
 /// Computed once with an implementation of the documented function in another language (Python integers).
 enum HashVectors {
-    static let empty = "2b0d05dec0327a02/3bf735749c27ac38"
-    static let sixteen = "7f130ae7ae5fa18e/bea53f4a1e09595a"
-    static let keel = "a3a3669356f99aa2/5a2d32f065b674b8"
+    static let empty = "d97189e650eb6eb1/c77fddcf7655d4fb"
+    static let sixteen = "946d843cd82355f0/ec7b6df6e8f366bb"
+    static let seventy = "b37bd49e2fa2ed7b/209e89e6576000ec"
+    static let keel = "43d17df0f28063b9/9d1fc484d4f9cf22"
 }

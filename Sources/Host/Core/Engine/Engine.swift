@@ -8,7 +8,8 @@ import PluginKit
 ///
 /// A shell that keeps a journal of its inputs calls `prepare` for a market event, then writes it, then calls `accept` with
 /// `prepared: true`: what timers and simulated venues bring about then stands before the event, as it was processed. It also
-/// writes down every `advance` that had something due (`nextTimer` not later than its time), and every command.
+/// writes down every `advance` that had something due (`nextTimer` not later than its time), and every command. Whatever is
+/// emitted while the engine is busy happens at `now`: write it down with that time.
 public final class Engine {
     public let plan: EnginePlan
     let outlet: any Outlet

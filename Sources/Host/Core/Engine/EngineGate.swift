@@ -13,11 +13,12 @@ extension Engine {
             book.pointee.pending |= bits & ~(KEEL_GATE_PRICE_Z | KEEL_GATE_VOLUME_Z)
             return
         }
+        if core.pointee.ledgerFailed { probeLedger() }
         let pipeline = pipelines + book.pointee.pipeline
         let flat = book.isFlat
         if core.pointee.gateClosed || core.pointee.stopping { return blocked(book, Refusal(.gateClosed)) }
         if flat || bits & KEEL_GATE_REVIEW == 0 {
-            let context = riskContext(book, side: KEEL_BUY, seen: .zero, excluding: .none)
+            let context = riskContext(book, side: KEEL_BUY, seen: .zero, excluding: .none, sizes: false)
             if let refusal = RiskGate.conditionProblem(in: context) {
                 // With a position open the decider may still want to leave it.
                 if flat { return blocked(book, refusal) }

@@ -4,17 +4,22 @@ import PluginKit
 // From an intention to the broker: sizing, risk, router, risk again, durable intent, submit.
 extension Engine {
     /// Everything the risk gate looks at. `excluding` is the parent in question, which must not count against itself.
-    func riskContext(_ book: UnsafeMutablePointer<Book>, side: UInt32, seen: Fixed, excluding: OrderID) -> RiskContext {
+    /// `sizes` false: only what conditions are asked of.
+    func riskContext(
+        _ book: UnsafeMutablePointer<Book>, side: UInt32, seen: Fixed, excluding: OrderID, sizes: Bool = true
+    ) -> RiskContext {
         let pipeline = pipelines + book.pointee.pipeline
         let broker = brokers + book.pointee.broker
         let risk = pipeline.pointee.settings.risk
         var context = RiskContext(
             now: now, instrument: book.pointee.instrument, settings: risk, price: book.price(for: side, now: now, freshness: risk.freshness),
-            seenPrice: seen, equity: equity(pipeline), position: book.isFlat ? .zero : book.pointee.position.quantity,
+            seenPrice: seen, equity: sizes || pipeline.pointee.state.drawdownOpen ? equity(pipeline) : .zero, position: book.isFlat ? .zero : book.pointee.position.quantity,
             brokerFeatures: book.pointee.brokerFeatures)
-        context.entering = Amount(raw: unfilled(book, .entry, excluding: excluding))
-        context.leaving = Amount(raw: abs(unfilled(book, .exit, excluding: excluding)))
-        context.exposure = exposure(pipeline, excluding: excluding)
+        if sizes {
+            context.entering = Amount(raw: unfilled(book, .entry, excluding: excluding))
+            context.leaving = Amount(raw: abs(unfilled(book, .exit, excluding: excluding)))
+            context.exposure = exposure(pipeline, excluding: excluding)
+        }
         context.ordersLastMinute = pipeline.pointee.minute.count(at: now)
         context.lastExit = book.pointee.lastExit
         context.session = book.pointee.session
@@ -370,9 +375,11 @@ extension Engine {
 
     // MARK: Cancel and replace
 
-    func cancel(_ book: UnsafeMutablePointer<Book>, _ index: Int) {
+    /// Asks the broker to cancel, once; `again` when the answer to that never came.
+    func cancel(_ book: UnsafeMutablePointer<Book>, _ index: Int, again: Bool = false) {
         let order = book.pointee.orders[index]
-        guard !order.status.isTerminal, !order.cancelRequested else { return }
+        guard !order.status.isTerminal, again || !order.cancelRequested else { return }
+        book.pointee.orders[index].changed = now
         book.pointee.orders[index].cancelRequested = true
         let request = makeRequest(.cancel, owner: book.pointee.index)
         book.pointee.cancels.append((request, order.id))
@@ -388,7 +395,8 @@ extension Engine {
         let id = book.pointee.cancels[place].order
         book.pointee.cancels.remove(at: place)
         guard let index = book.pointee.orders.firstIndex(where: { $0.id == id }), !book.pointee.orders[index].status.isTerminal else { return }
-        book.pointee.orders[index].cancelRequested = false
+        // Still wanted: the order timer asks again.
+        armOrders(book)
         if status == KEEL_E_NOT_FOUND { doubt(book, index, status: status, "cancel: not found at the venue") } else { wantSync(book.pointee.broker) }
     }
 

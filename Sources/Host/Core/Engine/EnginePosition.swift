@@ -223,7 +223,8 @@ extension Engine {
             learner.tradeClosed(
                 ClosedTrade(
                     pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, opened: before.opened, closed: now, profit: ratio,
-                    regime: book.pointee.openRegime, signals: book.pointee.openSignals, why: why))
+                    regime: book.pointee.openRegime, signals: book.pointee.openSignals, why: why,
+                    side: before.isLong ? 1 : -1))
             book.pointee.openSignals = []
         }
     }

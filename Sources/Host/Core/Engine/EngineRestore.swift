@@ -84,6 +84,7 @@ extension Engine {
             pipeline.pointee.state = state
             pipeline.pointee.peak = state.peakEquity.raw.multipliedReportingOverflow(by: Int128(Fixed.scale)).partialValue
             setListening(pipeline)
+            setDayLimit(pipeline)
             pipeline.pointee.serving = pipeline.pointee.chain.firstIndex { $0.name == saved.serving } ?? -1
         }
     }
@@ -202,6 +203,7 @@ extension Engine {
                 note(.decider, pipeline, open: false, until: 0, value: .zero, limit: .zero, port: pipeline.pointee.chain[place].port)
             }
             setListening(pipeline)
+            setDayLimit(pipeline)
             setFloor(pipeline)
             setDirty(pipeline)
         }

@@ -99,9 +99,7 @@ extension Engine {
         header.pointee.max_fraction = risk.maximumFraction.raw
         header.pointee.max_position = (risk.maximumPosition ?? .zero).c
         header.pointee.max_order = (risk.maximumOrder ?? .zero).c
-        if let fraction = risk.dailyLoss, let floor = try? pipeline.pointee.state.day.startEquity.multiplied(by: fraction),
-            let lost = try? pipeline.pointee.state.day.startEquity.subtracting(equity(pipeline)), let left = try? floor.subtracting(lost)
-        {
+        if let limit = pipeline.pointee.dayLimit, let left = try? Amount(header.pointee.equity).subtracting(limit) {
             header.pointee.daily_loss_left = max(left, .zero).c
         }
         header.pointee.kelly_cap = Sizing.kellyCap(pipeline.pointee.state.kelly, risk)?.raw ?? 0

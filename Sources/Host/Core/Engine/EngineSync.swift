@@ -227,6 +227,7 @@ extension Engine {
             remark(pipeline)
             pipeline.pointee.peak = max(pipeline.pointee.peak, pipeline.pointee.equity)
             if pipeline.pointee.state.day.startEquity.isZero { pipeline.pointee.state.day.startEquity = equity(pipeline) }
+            setDayLimit(pipeline)
             setFloor(pipeline)
             setDirty(pipeline)
         }
@@ -256,7 +257,7 @@ extension Engine {
             if due > now {
                 next = min(next, due)
             } else if order.status.isTerminal || order.cancelRequested {
-                if order.cancelRequested { book.pointee.orders[index].cancelRequested = false }
+                if !order.status.isTerminal { cancel(book, index, again: true) }
                 asks = true
                 next = min(next, now &+ timeout)
             } else {

@@ -132,6 +132,8 @@ extension Engine {
             }
         }
         dropDoneParents(book)
+        // Cancels whose end got lost are over when their orders are.
+        if book.pointee.orders.isEmpty, !book.pointee.cancels.isEmpty { book.pointee.cancels.removeAll() }
         if book.pointee.position.exiting != nil { continueExit(book) }
     }
 
@@ -338,7 +340,7 @@ extension Engine {
         guard !asset.isEmpty, asset.utf8.count <= 64 else { return }
         let total = Amount(balance.pointee.total)
         if slot.pointee.request != 0, UInt32(event.pointee.flags) & KEEL_EVF_SNAPSHOT != 0 { slot.pointee.report.balances[asset] = total }
-        slot.pointee.currencyTotals[asset] = total
+        if slot.pointee.currencyTotals.count < 4096 || slot.pointee.currencyTotals[asset] != nil { slot.pointee.currencyTotals[asset] = total }
         if recordsTrading {
             record(
                 .balance(
@@ -415,7 +417,7 @@ extension Engine {
         let slot = brokers + brokerOfPort[port]
         if let index = slot.pointee.links.firstIndex(where: { $0.name == name }) {
             slot.pointee.links[index].state = state
-        } else {
+        } else if slot.pointee.links.count < 64 {
             slot.pointee.links.append((name, state))
         }
         let wasDown = slot.pointee.linkDown
