@@ -16,6 +16,8 @@ final class DirectRouter: Router, HotPath, Describing {
     private var free: [Int] = []
     private var index = OrderIndex()
     private var instruments: [UInt32: Instrument] = [:]
+    /// The instrument of the last order.
+    private var last: (id: UInt32, grid: Grid)?
     private var routed: UInt64 = 0
     private var refused: UInt64 = 0
     private let memory: UnsafeMutablePointer<HotMemory>
@@ -60,6 +62,7 @@ final class DirectRouter: Router, HotPath, Describing {
 
     /// Never more than the parent, never at a worse price.
     private func onGrid(_ parent: Order) throws -> Order {
+        if let last, last.id == parent.instrument, last.grid.surelyAdmits(parent) { return parent }
         let instrument: Instrument
         if let known = instruments[parent.instrument] {
             instrument = known
@@ -70,6 +73,7 @@ final class DirectRouter: Router, HotPath, Describing {
             instruments[parent.instrument] = asked
             instrument = asked
         }
+        last = (parent.instrument, instrument.grid)
         var child = parent
         child.quantity = try parent.quantity.rounded(to: instrument.lot)
         guard child.quantity.isPositive else {
@@ -102,16 +106,18 @@ final class DirectRouter: Router, HotPath, Describing {
         let id = OrderID(order.pointee.order)
         guard let slot = index.slot(of: id) else { return }
         let request = Request(host: host, id: routes[slot].request)
+        let asked = routes[slot].cancelling
         index.remove(id)
         routes[slot].request = 0
         free.append(slot)
-        if state == .rejected {
-            refused += 1
-            let why = event.text(order.pointee.message)
-            request.done(.rejected(why.isEmpty ? "the child order was rejected" : why, vendorCode: order.pointee.vendor_code))
-        } else {
-            request.done()
-        }
+        if state == .filled || asked && state != .rejected { return request.done() }
+        // Nobody asked for this end: the parent is over, and not for the whole of its quantity.
+        if state == .rejected { refused += 1 }
+        let why = event.text(order.pointee.message)
+        request.done(
+            .rejected(
+                why.isEmpty ? "the child order was \(state) with \(Fixed(raw: order.pointee.filled)) filled" : why,
+                vendorCode: order.pointee.vendor_code))
     }
 
     /// A child lives on at its broker, whatever becomes of its router: the host has it in its ledger.

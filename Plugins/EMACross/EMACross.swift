@@ -48,6 +48,7 @@ final class EMACross: Decider, HotPath, Stateful, Describing {
 
     /// Makes this instrument the one the observe function has at hand.
     func turn(to instrument: UInt32) -> UnsafeMutablePointer<Averages> {
+        if let known = memory.pointee.averages, memory.pointee.instrument == instrument { return known }
         let averages = table.state(of: instrument)
         memory.pointee.instrument = instrument
         memory.pointee.averages = averages
@@ -55,7 +56,7 @@ final class EMACross: Decider, HotPath, Stateful, Describing {
     }
 
     func decide(_ snapshot: Snapshot, deadline: Int64, _ request: Request) throws {
-        let averages = table.state(of: snapshot.instrument)
+        let averages = turn(to: snapshot.instrument)
         let signal = averages.pointee.signal
         averages.pointee.signal = 0
         let position = snapshot.position

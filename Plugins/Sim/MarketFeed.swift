@@ -15,27 +15,17 @@ protocol MarketSource: AnyObject {
 
 /// A made-up market for each instrument, seeded by the venue's seed and the symbol.
 final class SyntheticSource: MarketSource {
-    private struct Stream {
-        var id: UInt32
-        var generator: MarketGenerator
-        var trade: MarketGenerator.Trade
-        /// The generator's own time at that trade: only distances are taken from it.
-        var clock: Int64
-        /// The bar that the trades are building.
-        var bar: keel_bar
-        var volume: Int128
-        var trades: UInt32
-        /// Closed bars before the first trade, still to be told.
-        var history: [MarketGenerator.Bar]
-    }
-
     private let config: SimConfig
-    private var streams: [Stream] = []
+    private var streams: [SyntheticStream] = []
+    /// Instruments whose past was told once.
+    private var told: Set<UInt32> = []
 
     init(_ config: SimConfig) { self.config = config }
 
     var nextDue: Int64? {
-        streams.lazy.map { $0.history.isEmpty ? $0.trade.time : 0 }.min()
+        var due: Int64?
+        for stream in streams where due.map({ stream.due < $0 }) ?? true { due = stream.due }
+        return due
     }
 
     func begin(_ instrument: Instrument, at now: Int64, last: Fixed?) throws -> Bool {
@@ -55,87 +45,116 @@ final class SyntheticSource: MarketSource {
         settings.bar = config.bar
         settings.tradeGap = config.tradeGap
         settings.volatility = config.volatility
-        let open = now / config.bar * config.bar
-        let count = last == nil ? Int64(config.history) : 0
-        let (back, overflow) = count.multipliedReportingOverflow(by: config.bar)
-        settings.start = overflow ? open : open - back
-        var generator = MarketGenerator(settings)
-        var history: [MarketGenerator.Bar] = []
-        if !overflow { for _ in 0..<count { history.append(generator.nextBar()) } }
-        var trade = generator.nextTrade()
-        // The current bar began before now; its first trade is now.
-        let clock = trade.time
-        trade.time = now
-        streams.append(
-            Stream(
-                id: instrument.id, generator: generator, trade: trade, clock: clock, bar: SyntheticSource.bar(open, trade.price.raw), volume: 0,
-                trades: 0, history: history))
+        let history = told.insert(instrument.id).inserted ? config.history : 0
+        streams.append(SyntheticStream(instrument.id, settings, history: history, now: now))
         return true
-    }
-
-    private static func bar(_ open: Int64, _ price: Int64) -> keel_bar {
-        keel_bar(open_time: open, open: price, high: price, low: price, close: price, volume: keel_amount(lo: 0, hi: 0))
     }
 
     func end(_ instrument: UInt32) { streams.removeAll { $0.id == instrument } }
 
     func play(to now: Int64, _ body: (UnsafePointer<keel_event>) -> Void) {
-        for place in streams.indices where !streams[place].history.isEmpty {
-            for bar in streams[place].history {
-                var event = EventForm.bar(
-                    instrument: streams[place].id, openTime: bar.openTime, duration: config.bar, open: bar.open, high: bar.high, low: bar.low,
-                    close: bar.close, volume: bar.volume, trades: bar.trades)
-                event.head.flags = UInt16(KEEL_EVF_SNAPSHOT)
-                withUnsafePointer(to: &event.head, body)
-            }
-            streams[place].history = []
-        }
-        while let place = streams.indices.min(by: { streams[$0].trade.time < streams[$1].trade.time }), streams[place].trade.time <= now {
-            // A copy: whoever gets the events may ask when the next is due.
-            var stream = streams[place]
-            step(&stream, now, body)
-            streams[place] = stream
+        while let next = streams.min(by: { $0.due < $1.due }), next.due <= now {
+            next.step(now, body)
         }
     }
+}
 
-    private func step(_ stream: inout Stream, _ now: Int64, _ body: (UnsafePointer<keel_event>) -> Void) {
-        let trade = stream.trade
-        // Bars that ended before this trade.
-        while trade.time >= stream.bar.open_time &+ config.bar {
-            close(&stream, body)
-        }
+/// One instrument's made-up market: closed bars of the past first, then trades, quotes and the bars they build.
+final class SyntheticStream {
+    let id: UInt32
+    private let settings: MarketGenerator.Settings
+    private var generator: MarketGenerator
+    private var trade: MarketGenerator.Trade
+    /// The generator's own time at that trade: only distances are taken from it.
+    private var clock: Int64
+    /// The bar that the trades are building.
+    private var bar: keel_bar
+    private var volume: Int128 = 0
+    private var trades: UInt32 = 0
+    private var history: Int
+
+    init(_ id: UInt32, _ settings: MarketGenerator.Settings, history: Int, now: Int64) {
+        self.id = id
+        self.settings = settings
+        self.history = history
+        generator = MarketGenerator(settings)
+        trade = generator.nextTrade()
+        clock = trade.time
+        // The current bar began before now; its first trade is now.
+        trade.time = now
+        bar = SyntheticStream.bar(now / settings.bar * settings.bar, trade.price.raw)
+    }
+
+    /// When the next event is due; the past is due at once.
+    var due: Int64 { history > 0 ? 0 : trade.time }
+
+    private static func bar(_ open: Int64, _ price: Int64) -> keel_bar {
+        keel_bar(open_time: open, open: price, high: price, low: price, close: price, volume: keel_amount(lo: 0, hi: 0))
+    }
+
+    func step(_ now: Int64, _ body: (UnsafePointer<keel_event>) -> Void) {
+        if history > 0 { return tellPast(body) }
+        let trade = trade
+        while trade.time >= bar.open_time &+ settings.bar { close(body) }
         var event = EventForm.trade(
-            instrument: stream.id, time: trade.time, price: trade.price, quantity: trade.quantity, id: trade.id, side: trade.side)
+            instrument: id, time: trade.time, price: trade.price, quantity: trade.quantity, id: trade.id, side: trade.side)
         withUnsafePointer(to: &event.head, body)
-        let quote = stream.generator.quote()
+        let quote = generator.quote()
         var shown = EventForm.quote(
-            instrument: stream.id, time: trade.time, bid: quote.bid, bidQuantity: quote.bidQuantity, ask: quote.ask,
-            askQuantity: quote.askQuantity)
+            instrument: id, time: trade.time, bid: quote.bid, bidQuantity: quote.bidQuantity, ask: quote.ask, askQuantity: quote.askQuantity)
         withUnsafePointer(to: &shown.head, body)
-        stream.bar.high = max(stream.bar.high, trade.price.raw)
-        stream.bar.low = min(stream.bar.low, trade.price.raw)
-        stream.bar.close = trade.price.raw
-        if stream.trades == 0 { stream.bar.open = trade.price.raw; stream.bar.high = trade.price.raw; stream.bar.low = trade.price.raw }
-        stream.volume += Int128(trade.quantity.raw)
-        stream.trades &+= 1
-        let before = trade.time
-        stream.trade = stream.generator.nextTrade()
-        let gap = max(stream.trade.time &- stream.clock, 1)
-        stream.clock = stream.trade.time
-        stream.trade.time = before &+ gap
-        // A host that slept does not get every trade it missed.
-        if stream.trade.time < now &- 2 * config.bar { stream.trade.time = now &- 2 * config.bar }
+        let price = trade.price.raw
+        if trades == 0 {
+            bar.open = price
+            bar.high = price
+            bar.low = price
+        }
+        bar.high = max(bar.high, price)
+        bar.low = min(bar.low, price)
+        bar.close = price
+        volume += Int128(trade.quantity.raw)
+        trades &+= 1
+        var next = generator.nextTrade()
+        let gap = max(next.time &- clock, 1)
+        clock = next.time
+        // A host that slept doesn't get every trade it missed.
+        next.time = max(trade.time &+ gap, now &- 2 &* settings.bar)
+        self.trade = next
     }
 
-    private func close(_ stream: inout Stream, _ body: (UnsafePointer<keel_event>) -> Void) {
-        stream.bar.volume = Amount(raw: stream.volume).c
-        let bar = stream.bar
+    private func close(_ body: (UnsafePointer<keel_event>) -> Void) {
         var event = EventForm.bar(
-            instrument: stream.id, openTime: bar.open_time, duration: config.bar, open: Fixed(raw: bar.open), high: Fixed(raw: bar.high),
-            low: Fixed(raw: bar.low), close: Fixed(raw: bar.close), volume: Amount(bar.volume), trades: stream.trades)
+            instrument: id, openTime: bar.open_time, duration: settings.bar, open: Fixed(raw: bar.open), high: Fixed(raw: bar.high),
+            low: Fixed(raw: bar.low), close: Fixed(raw: bar.close), volume: Amount(raw: volume), trades: trades)
+        bar = SyntheticStream.bar(bar.open_time &+ settings.bar, bar.close)
+        volume = 0
+        trades = 0
         withUnsafePointer(to: &event.head, body)
-        stream.bar = SyntheticSource.bar(bar.open_time &+ config.bar, bar.close)
-        stream.volume = 0
-        stream.trades = 0
+    }
+
+    /// A past of the same kind that ends at the present price.
+    private func tellPast(_ body: (UnsafePointer<keel_event>) -> Void) {
+        var past = settings
+        past.seed ^= 0x7061_7374
+        let (span, overflow) = Int64(history).multipliedReportingOverflow(by: settings.bar)
+        let count = overflow ? 0 : history
+        history = 0
+        past.start = bar.open_time &- span
+        var maker = MarketGenerator(past)
+        var bars: [MarketGenerator.Bar] = []
+        for _ in 0..<count { bars.append(maker.nextBar()) }
+        guard let end = bars.last?.close, end.isPositive else { return }
+        /// Prices keep their order when all are scaled and rounded alike.
+        func scaled(_ price: Fixed) -> Fixed {
+            let moved = try? Fixed(nearest: price.double / end.double * settings.price.double).rounded(to: settings.tick, .halfAwayFromZero)
+            return max(moved ?? price, settings.tick)
+        }
+        for bar in bars {
+            var event = EventForm.bar(
+                instrument: id, openTime: bar.openTime, duration: settings.bar, open: scaled(bar.open), high: scaled(bar.high),
+                low: scaled(bar.low), close: scaled(bar.close), volume: bar.volume, trades: bar.trades)
+            event.head.flags = UInt16(KEEL_EVF_SNAPSHOT)
+            withUnsafePointer(to: &event.head, body)
+        }
     }
 }

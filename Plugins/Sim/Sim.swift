@@ -32,8 +32,14 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
     var fills: [FillRecord] = []
     private var armed: (due: Int64, timer: UInt64)?
     private var broken = false
-    /// The end of the tape was told.
-    var tapeEnded = false
+    /// The instrument of the last order, and its place.
+    private var lastOrdered: (id: UInt32, place: Int) = (0, 0)
+    /// The end of the own market was told: nothing more is played.
+    var sourceEnded = false
+    /// When the synthetic market ends, once it has begun; nil: never.
+    var marketEnd: Int64?
+    /// In the middle of playing the own market: the timer is set once, at the end.
+    var playing = false
 
     struct Listing {
         let symbol: String
@@ -61,6 +67,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         for (name, total) in config.balances.sorted(by: { $0.key < $1.key }) { _ = venue.asset(name, start: total) }
         listings = []
         byID = [:]
+        lastOrdered = (0, 0)
         past = []
         fills = []
         endedAt = [:]
@@ -131,7 +138,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         let base = parts.first.map { String($0) } ?? symbol
         return venue.addMarket(
             Market(
-                id: 0, tick: 0, lot: 0, minimum: 0, maximum: 0, multiplier: Fixed.scale, minimumNotional: 0, isDerivative: false,
+                id: 0, grid: Grid(tick: 0, lot: 0, minimum: 0, maximum: .max, multiplier: Fixed.scale, minimumNotional: 0), isDerivative: false,
                 isPerpetual: false, base: venue.asset(base, start: config.balances[base] ?? 0),
                 quote: quote(parts.count > 1 ? String(parts[1]) : base), fundingRate: config.rules.fundingRate.raw))
     }
@@ -140,12 +147,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
 
     private func fit(_ market: UnsafeMutablePointer<Market>, _ instrument: Instrument) {
         market.pointee.id = instrument.id
-        market.pointee.tick = instrument.tick.raw
-        market.pointee.lot = instrument.lot.raw
-        market.pointee.minimum = instrument.minimumQuantity.raw
-        market.pointee.maximum = instrument.maximumQuantity.raw
-        market.pointee.multiplier = instrument.multiplier.raw
-        market.pointee.minimumNotional = instrument.minimumNotional.raw
+        market.pointee.grid = instrument.grid
         market.pointee.isDerivative = instrument.isDerivative
         market.pointee.isPerpetual = instrument.kind == .perpetual
         if !instrument.quoteAsset.isEmpty { market.pointee.quote = quote(instrument.quoteAsset) }
@@ -158,19 +160,30 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
 
     func submit(_ order: Order, _ request: Request) throws {
         if broken { throw PluginError(.internalFault, "the venue's file can't be written: it takes no orders") }
-        guard let place = place(of: order.instrument), let instrument = listings[place].instrument else {
+        guard let place = order.instrument == lastOrdered.id ? lastOrdered.place : place(of: order.instrument) else {
             throw PluginError.notFound("the host knows no instrument \(order.instrument)")
         }
+        lastOrdered = (order.instrument, place)
         let market = venue.markets[place]
         if market.pointee.last == 0 { try beginMarket(place) }
-        try order.check(against: instrument, price: Fixed(raw: market.pointee.executable(order.side)))
+        if !market.pointee.grid.surelyAdmits(order) {
+            try listings[place].instrument.map { try order.check(against: $0, price: Fixed(raw: market.pointee.executable(order.side))) }
+        }
         let now = host.now
         // What was sent earlier arrives earlier.
         if venue.nextArrival != nil { venue.advance(to: now) }
         guard venue.submit(order, market: place, request: request.id, now: now) else {
             throw PluginError(.duplicate, "the order id \(order.id) was used before")
         }
-        if journal != nil { try writeDown(sent: order.id) }
+        if journal != nil {
+            do {
+                try writeDown(sent: order.id)
+            } catch {
+                // The order isn't on disk, so it was never sent; and this venue takes no more.
+                fail(error)
+                throw error
+            }
+        }
         teller.pending(order, number: venue.orderNumber, request: request.id, at: now)
         settle(now)
     }
@@ -334,7 +347,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
             for fill in fills where fill.order == id {
                 teller.fill(fill, self.id(fill.market), feeAsset(Int(fill.market)), 0)
             }
-            if let slot = venue.index.slot(of: id), slot != Exchange.over {
+            if let slot = venue.index.slot(of: id) {
                 teller.order(venue.orders[slot], "", self.id(venue.orders[slot].market), time)
             } else if let order = past.last(where: { $0.id == id }) {
                 teller.order(order, "", self.id(order.market), time)
@@ -354,11 +367,18 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
         var busy = venue.busy + teller.waits
         if config.rules.fundingEvery > 0 { busy += venue.markets.contains { $0.pointee.isPerpetual && $0.pointee.position != 0 } ? 1 : 0 }
         memory.pointee.busy = busy
-        if busy > 0 || source?.nextDue != nil { arm() } else if armed != nil { arm() }
+        if playing { return }
+        if busy > 0 || nextMarket != nil { arm() } else if armed != nil { arm() }
+    }
+
+    /// When the own market has something next, its end included.
+    private var nextMarket: Int64? {
+        guard !sourceEnded, let next = source?.nextDue else { return nil }
+        return min(next, marketEnd ?? .max)
     }
 
     private func arm() {
-        let due = [venue.nextArrival, teller.nextDue, source?.nextDue].compactMap { $0 }.min()
+        let due = [venue.nextArrival, teller.nextDue, nextMarket].compactMap { $0 }.min()
         if let armed {
             if due == armed.due { return }
             host.stopTimer(armed.timer)

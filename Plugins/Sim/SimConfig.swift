@@ -40,6 +40,7 @@ struct SimConfig {
         .decimals("prices", "Starting prices of the synthetic market by symbol; others start at 100.", .positive),
         .span("bar", "Length of the synthetic market's bars.", default: "1m"),
         .span("trade_gap", "Mean time between the synthetic market's trades.", default: "250ms"),
+        .span("length", "How long the synthetic market lasts, counted from its first subscription after each start; \"0s\" has no end.", default: "0s"),
         .number("volatility", "Standard deviation of one bar's return in a calm synthetic market.", in: 0...0.5, default: 0.0006),
         .whole("history", "Closed bars of the synthetic market sent before its first trade.", in: 0...10_000, default: 240),
         .whole("seed", "Makes the synthetic market, the faults and everything else left to chance the same on every run.", in: 0...Int64.max, default: 1),
@@ -69,6 +70,7 @@ struct SimConfig {
     var prices: [String: Fixed] = [:]
     var bar: Int64
     var tradeGap: Int64
+    var length: Int64
     var volatility: Double
     var history: Int
     var file: String
@@ -110,6 +112,7 @@ struct SimConfig {
         tape = try config["tape"].text
         for (name, field) in try config["prices"].members { prices[name] = try field.fixed }
         bar = max(try config["bar"].span, 1_000_000_000)
+        length = try config["length"].span
         tradeGap = max(try config["trade_gap"].span, 1_000)
         volatility = try config["volatility"].double
         history = try config["history"].int

@@ -19,8 +19,16 @@ extension Sim {
     }
 
     func unsubscribe(_ instrument: UInt32, _ channels: Channels, _ request: Request) throws {
-        // Nobody listens any more, but its orders still need their market.
-        if let place = byID[instrument] { listings[place].subscribed.subtract(channels) }
+        if let place = byID[instrument] {
+            listings[place].subscribed.subtract(channels)
+            let market = venue.markets[place].pointee
+            // Nobody listens any more; but orders and positions still need their market.
+            if listings[place].subscribed.isEmpty, listings[place].own, market.working == 0, market.position == 0, venue.nextArrival == nil {
+                source?.end(instrument)
+                listings[place].own = false
+                refresh()
+            }
+        }
         request.done()
     }
 
@@ -31,6 +39,10 @@ extension Sim {
         }
         listings[place].own = true
         memory.pointee.market = nil
+        if marketEnd == nil, config.length > 0, !(source is TapeSource) {
+            let (end, overflow) = host.now.addingReportingOverflow(config.length)
+            marketEnd = overflow ? .max : end
+        }
         return true
     }
 
@@ -42,7 +54,10 @@ extension Sim {
 
     /// Each event meets the orders first and is told afterwards.
     func playSource(to now: Int64) {
-        source?.play(to: now) { pointer in
+        if sourceEnded { return }
+        playing = true
+        defer { playing = false }
+        source?.play(to: min(now, marketEnd ?? .max)) { pointer in
             let event = Event(pointer)
             guard let place = byID[event.instrument] else { return }
             apply(event, place)
@@ -56,9 +71,12 @@ extension Sim {
                 }
             if !wanted.isDisjoint(with: listings[place].subscribed) { host.emit(pointer) }
         }
-        if let tape = source as? TapeSource, tape.ended, !tapeEnded {
-            tapeEnded = true
+        if let tape = source as? TapeSource, tape.ended {
+            sourceEnded = true
             host.link(.down, name: config.tape, message: tape.failure ?? "the tape has ended")
+        } else if let marketEnd, now >= marketEnd {
+            sourceEnded = true
+            host.link(.down, name: "synthetic", message: "the market has ended")
         }
     }
 }

@@ -12,8 +12,7 @@ extension Sim {
         for asset in venue.assets { batch.assets.append((asset.name, asset.total, asset.reserved)) }
         for place in listings.indices { batch.holdings.append(holding(place)) }
         let named = Set(batch.orders.map(\.order.id))
-        venue.index.forEach { id, _ in if !named.contains(id) { batch.ids.append(id) } }
-        batch.ids.sort()
+        batch.ids = venue.finished.all.filter { !named.contains($0) }
         number(&batch)
         return batch
     }
@@ -33,7 +32,7 @@ extension Sim {
 
     /// An order is on its way: if the host dies now, it arrives all the same.
     func writeDown(sent id: OrderID) throws {
-        guard let slot = venue.index.slot(of: id), slot != Exchange.over, venue.orders[slot].state == .travelling else { return }
+        guard let slot = venue.index.slot(of: id), venue.orders[slot].state == .travelling else { return }
         var batch = Batch()
         batch.orders.append((listings[Int(venue.orders[slot].market)].symbol, venue.orders[slot]))
         number(&batch)
@@ -53,7 +52,7 @@ extension Sim {
         for order in last.values.sorted(by: { $0.number < $1.number }) {
             // An order still at work is written as it is now, with its place in the queue.
             let slot = venue.index.slot(of: order.id)
-            let now = slot.flatMap { $0 == Exchange.over ? nil : venue.orders[$0] } ?? order
+            let now = slot.map { venue.orders[$0] } ?? order
             batch.orders.append((listings[Int(order.market)].symbol, now))
         }
         for place in places.sorted() { batch.holdings.append(holding(place)) }
@@ -153,7 +152,7 @@ extension Sim {
                     "fee": JSONValue(Amount(raw: fill.fee)), "maker": JSONValue(fill.maker), "time": JSONValue(fill.time),
                 ]
             },
-            "balances": JSONValue(balances), "positions": JSONValue(positions), "orders_taken": JSONValue(venue.orderNumber),
+            "environment": "simulated", "balances": JSONValue(balances), "positions": JSONValue(positions), "orders_taken": JSONValue(venue.orderNumber),
             "trades_made": JSONValue(venue.fillNumber),
         ]
     }

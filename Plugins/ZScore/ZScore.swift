@@ -58,6 +58,7 @@ final class ZScore: Decider, HotPath, Stateful, Describing {
 
     /// Makes this instrument the one the observe function has at hand.
     func turn(to instrument: UInt32) -> UnsafeMutablePointer<Deviation> {
+        if let known = memory.pointee.deviation, memory.pointee.instrument == instrument { return known }
         let deviation = table.state(of: instrument)
         memory.pointee.instrument = instrument
         memory.pointee.deviation = deviation
@@ -65,7 +66,7 @@ final class ZScore: Decider, HotPath, Stateful, Describing {
     }
 
     func decide(_ snapshot: Snapshot, deadline: Int64, _ request: Request) throws {
-        let deviation = table.state(of: snapshot.instrument)
+        let deviation = turn(to: snapshot.instrument)
         let signal = deviation.pointee.signal
         deviation.pointee.signal = 0
         let action: Decision.Action =

@@ -22,7 +22,16 @@
 #define CLOSE_RANGE_CLOEXEC (1u << 2)
 #endif
 
-enum { MOST_DESCRIPTORS = 16, PARKED = 200 };
+enum { MOST_DESCRIPTORS = 16, PARKED = 32 };
+
+/* To `most`, or to what is allowed already if that is less: raising it is for root only. */
+static int lower(int resource, uint64_t most) {
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) != 0) return -1;
+    if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > most) limit.rlim_max = most;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(resource, &limit);
+}
 
 /* Runs in the child between vfork and exec: plain system calls only, and no return. */
 static void become(const char *program, char *const argv[], char *const envp[], const int *fds, int count,
@@ -41,14 +50,8 @@ static void become(const char *program, char *const argv[], char *const envp[], 
         if (dup2(parked[i], i) < 0) goto failed;
     if (syscall(SYS_close_range, (unsigned)count, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
         for (int fd = count; fd < 65536; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
-    if (limits->memory) {
-        struct rlimit limit = { limits->memory, limits->memory };
-        if (setrlimit(RLIMIT_DATA, &limit) != 0) goto failed;
-    }
-    if (limits->files) {
-        struct rlimit limit = { limits->files, limits->files };
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) goto failed;
-    }
+    if (limits->memory && lower(RLIMIT_DATA, limits->memory) != 0) goto failed;
+    if (limits->files && lower(RLIMIT_NOFILE, limits->files) != 0) goto failed;
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -86,6 +89,8 @@ int csystem_worker_start(const char *program, char *const argv[], char *const en
     while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
     return error;
 }
+
+int csystem_worker_find(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int csystem_worker_kill(int pidfd, int signal) {
     return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0 ? 0 : errno;

@@ -221,6 +221,39 @@ import Testing
         #expect(try venue.position() == "1")
     }
 
+    @Test func noIdIsEverForgotten() throws {
+        let first = try venue("this-tick", #", "borrow": true"#)
+        first.trade("100")
+        var random = Seeded(4)
+        var used: Set<OrderID> = []
+        func submit(_ venue: TestVenue, _ id: OrderID) -> keel_status {
+            let order = Order(id: id, side: .buy, features: .market, instrument: 1, quantity: .one)
+            return withUnsafePointer(to: order.c) { venue.broker.pointee.submit(venue.instance.raw, $0, 1, nil) }
+        }
+        func any() -> OrderID {
+            // Runs, pipelines, decisions near and far, legs and children.
+            OrderID(
+                hi: UInt64.random(in: 0...2, using: &random) << 32 | UInt64.random(in: 0...1, using: &random),
+                lo: (Bool.random(using: &random) ? UInt64.random(in: 1...5000, using: &random) : random.next() >> 24) << 24
+                    | UInt64.random(in: 0...1, using: &random) << 16 | UInt64.random(in: 1...3, using: &random))
+        }
+        for _ in 0..<3000 {
+            let id = any()
+            #expect(submit(first, id) == (used.insert(id).inserted ? KEEL_OK : KEEL_E_DUPLICATE))
+        }
+        _ = first.host.take()
+        try first.instance.stop()
+        let second = try TestVenue(free + #""this-tick", "borrow": true}"#, start: false)
+        try second.instance.load(try first.instance.save(), version: 1)
+        try second.instance.start()
+        second.trade("100")
+        for id in used { #expect(submit(second, id) == KEEL_E_DUPLICATE) }
+        for _ in 0..<100 {
+            let id = any()
+            #expect(submit(second, id) == (used.insert(id).inserted ? KEEL_OK : KEEL_E_DUPLICATE))
+        }
+    }
+
     @Test func cancelsAnswerForWhatTheyFind() throws {
         let venue = try venue("this-tick")
         venue.trade("100")

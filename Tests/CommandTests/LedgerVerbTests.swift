@@ -121,7 +121,9 @@ import Testing
         #expect(LedgerVerbTests.run(["logs", "--run", "1"] + place.manifest).out == logs.out)
         #expect(LedgerVerbTests.run(["logs", "--run", "7"] + place.manifest).code == .error)
         #expect(LedgerVerbTests.run(["logs", "--level", "loud"] + place.manifest).code == .usage)
-        for line in LedgerVerbTests.run(["logs", "--json"] + place.manifest).out.split(separator: "\n") { _ = try LedgerVerbTests.json(String(line)) }
+        let list = try #require(try LedgerVerbTests.json(LedgerVerbTests.run(["logs", "--json"] + place.manifest).out) as? [[String: Any]])
+        #expect(list.map { $0["level"] as? String } == ["info", "error"])
+        #expect(list.map { $0["text"] as? String } == ["hello", "no \u{1b}[2Jprice"])
     }
 
     @Test func whatIsMissingIsSaid() throws {

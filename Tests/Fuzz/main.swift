@@ -1,7 +1,7 @@
 import Foundation
 import FuzzKit
 
-// keel-fuzz all|NAME [--count N] [--seed S] [--from I] [--chunk N] [--limit SECONDS]
+// keel-fuzz all|NAME... [--count N] [--seed S] [--from I] [--jobs N] [--chunk N] [--limit SECONDS]
 //
 // Each chunk runs in a child process, so that a crash is found, narrowed down to the one input and written to a file,
 // and a hang ends after the limit.
@@ -12,7 +12,9 @@ struct Options {
     var seed: UInt64 = 1
     var from = 0
     var chunk = 200_000
-    var limit = 120.0
+    var limit = 300.0
+    /// Chunks at the same time.
+    var jobs = max(1, ProcessInfo.processInfo.activeProcessorCount)
     var isChild = false
 
     init(_ words: [String]) throws {
@@ -27,6 +29,7 @@ struct Options {
             case "--seed": seed = try number(word)
             case "--from": from = Int(clamping: try number(word))
             case "--chunk": chunk = max(1, Int(clamping: try number(word)))
+            case "--jobs": jobs = max(1, Int(clamping: try number(word)))
             case "--limit": limit = Double(try number(word))
             case "--child": isChild = true
             case "all": subjects = FuzzSubject.all
@@ -88,25 +91,46 @@ func narrow(_ subject: FuzzSubject, _ options: Options, from: Int, count: Int) t
     return low
 }
 
+/// Results of chunks that run at the same time, each written once by its own thread.
+final class Results: @unchecked Sendable {
+    private let lock = NSLock()
+    private var results: [Int: Result<ChunkResult, any Error>] = [:]
+    func set(_ place: Int, _ result: Result<ChunkResult, any Error>) { lock.withLock { results[place] = result } }
+    func get(_ place: Int) throws -> ChunkResult { try lock.withLock { results[place] }?.get() ?? .hung }
+}
+
 func fuzz(_ subject: FuzzSubject, _ options: Options) throws -> Bool {
     let started = Date()
     let shows = isatty(STDERR_FILENO) == 1
     var done = 0
     while done < options.count {
-        let length = min(options.chunk, options.count - done)
-        let result = try runChunk(subject, seed: options.seed, from: options.from + done, count: length, limit: options.limit)
-        switch result {
-        case .clean: done += length
-        case .finding(let text):
-            print(text)
-            return false
-        case .died, .hung:
-            let index = try narrow(subject, options, from: options.from + done, count: length)
-            let path = "fuzz-\(subject.name)-\(options.seed)-\(index).bin"
-            try Data(subject.input(seed: options.seed, index: index)).write(to: URL(fileURLWithPath: path))
-            let what = if case .died(let signal) = result { "signal \(signal)" } else { "no answer within \(Int(options.limit)) s" }
-            print("\(subject.name): \(what)\n  again: keel-fuzz \(subject.name) --child --seed \(options.seed) --from \(index) --count 1\n  input: \(path)")
-            return false
+        var chunks: [(from: Int, count: Int)] = []
+        var planned = done
+        while planned < options.count, chunks.count < options.jobs {
+            let length = min(options.chunk, options.count - planned)
+            chunks.append((options.from + planned, length))
+            planned += length
+        }
+        let results = Results()
+        let running = chunks
+        DispatchQueue.concurrentPerform(iterations: running.count) { place in
+            results.set(place, Result { try runChunk(subject, seed: options.seed, from: running[place].from, count: running[place].count, limit: options.limit) })
+        }
+        for (place, chunk) in chunks.enumerated() {
+            let result = try results.get(place)
+            switch result {
+            case .clean: done += chunk.count
+            case .finding(let text):
+                print(text)
+                return false
+            case .died, .hung:
+                let index = try narrow(subject, options, from: chunk.from, count: chunk.count)
+                let path = "fuzz-\(subject.name)-\(options.seed)-\(index).bin"
+                try Data(subject.input(seed: options.seed, index: index)).write(to: URL(fileURLWithPath: path))
+                let what = if case .died(let signal) = result { "signal \(signal)" } else { "no answer within \(Int(options.limit)) s" }
+                print("\(subject.name): \(what)\n  again: keel-fuzz \(subject.name) --child --seed \(options.seed) --from \(index) --count 1\n  input: \(path)")
+                return false
+            }
         }
         if shows { FileHandle.standardError.write(Data("\r\(subject.name): \(done) of \(options.count)".utf8)) }
     }

@@ -35,6 +35,32 @@ import Testing
         #expect(try ledger.begin(Scenario.facts()) == 2)
     }
 
+    /// An older program's state lacks fields, a newer one's has more: the first is filled in, the second refused, the damaged reported.
+    @Test func stateOfOtherProgramsIsReadOrRefused() throws {
+        let folder = try Folder()
+        let ledger = try WriterTests.open(folder)
+        let writer = try WriterTests.writer(ledger)
+        let scenario = Scenario(seed: 9, steps: 40)
+        scenario.play(writer)
+        #expect(writer.barrier())
+        let expected = scenario.expected(after: scenario.units.count)
+        try ledger.database.execute("UPDATE state SET value = CAST(json_remove(CAST(value AS TEXT), '$.position.stagesDone', '$.reviewAt') AS BLOB) WHERE kind = 'book'")
+        try ledger.database.execute("UPDATE state SET value = CAST(json_remove(CAST(value AS TEXT), '$.kelly', '$.streakUntil', '$.day.number') AS BLOB) WHERE kind = 'pipeline'")
+        var state = try #require(try ledger.restore(Scenario.names).state).sorted
+        for index in state.pipelines.indices { state.pipelines[index].streakUntil = expected.pipelines[index].streakUntil }
+        #expect(state == expected)
+        // An unreadable row is never left out.
+        try ledger.database.execute("UPDATE state SET value = CAST(json_set(CAST(value AS TEXT), '$.position.quantity', 'many') AS BLOB) WHERE key = 'book/btc/BTC/USDT'")
+        #expect(throws: LedgerRefusal.self) { try ledger.restore(Scenario.names) }
+        try ledger.database.execute("UPDATE state SET value = CAST(json_set(CAST(value AS TEXT), '$.position.quantity', '0') AS BLOB) WHERE key = 'book/btc/BTC/USDT'")
+        #expect(try ledger.restore(Scenario.names).disagreements.count == 1)
+        try ledger.database.execute("UPDATE state SET version = \(EngineState.currentVersion + 1) WHERE key = 'book/btc/BTC/USDT'")
+        #expect(throws: LedgerRefusal.self) { try ledger.restore(Scenario.names) }
+        try ledger.database.execute("UPDATE state SET version = 1, kind = 'other' WHERE key = 'book/btc/BTC/USDT'")
+        #expect(throws: LedgerRefusal.self) { try ledger.restore(Scenario.names) }
+        #expect(StoredState.upgrades.count == EngineState.currentVersion - 1)
+    }
+
     /// How the fixture was made; KEEL_LEDGER_FIXTURE=FixtureVersionN.swift writes one for the current version.
     @Test(.enabled(if: ProcessInfo.processInfo.environment["KEEL_LEDGER_FIXTURE"] != nil)) func writeFixture() throws {
         let folder = try Folder()

@@ -11,6 +11,23 @@ import Testing
         try subject.run(seed: seed, count: 500)
     }
 
+    /// The runner itself: it names the input that a subject objects to, and makes the same one again.
+    @Test func aFindingCanBeRepeated() {
+        let subject = FuzzSubject("picky", makeInput: { [UInt8(truncatingIfNeeded: $0.next())] }, check: { $0[0] == 200 ? "two hundred" : nil })
+        func finding(from: Int, count: Int) -> FuzzSubject.Finding? {
+            do throws(FuzzSubject.Finding) { try subject.run(seed: 9, from: from, count: count) } catch { return error }
+            return nil
+        }
+        guard let first = finding(from: 0, count: 10_000) else {
+            Issue.record("nothing was found")
+            return
+        }
+        #expect(first.input == [200])
+        #expect(first.what == "two hundred")
+        #expect(finding(from: 0, count: first.index) == nil)
+        #expect(finding(from: first.index, count: 1)?.input == [200])
+    }
+
     /// The reader and the shipped schema come from one table and must agree: what the reader takes, the schema takes, and
     /// what the reader refuses and the schema takes lies beyond what a schema can say.
     @Test(arguments: [UInt64(3), 4, 5]) func readerAndSchemaAgree(_ seed: UInt64) throws {

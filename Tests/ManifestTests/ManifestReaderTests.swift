@@ -127,6 +127,7 @@ import Testing
             #""capital": "10000""#, #""capital": ▸"0.123456789""#,
             "$.pipelines[0].capital: 0.123456789 has more than 8 decimals: round it first\n    hint: write a plain decimal with at most 8 decimals, such as \"0.04\""),
         Case(#""capital": "10000""#, #""capital": ▸"-1""#, "$.pipelines[0].capital: it must be between 0 and 100000000000000000000"),
+        Case(#""capital": "10000""#, #""capital": ▸false"#, "$.pipelines[0].capital: false doesn't switch this off\n    hint: write null"),
         Case(#""version": 1"#, #""version": ▸2"#, "$.version: it must be between 1 and 1"),
         Case("{\n  \"version\": 1,", "▸{\n", "\"version\" is missing"),
         Case(
@@ -271,6 +272,7 @@ import Testing
         #expect(kinds(live, .live, "TRUE") == [.liveSwitchMissing(found: "TRUE")])
         #expect(kinds(live, .paper, "true") == [.notLive(broker: "sim")])
         #expect(kinds(live, .unknown, "true") == [.environmentUnknown(broker: "sim")])
+        #expect(kinds(live, .notAsked, "true") == [])
         #expect(kinds(goodManifest, .live, "true") == [.liveInPaper(broker: "sim")])
         #expect(kinds(goodManifest, .live, nil) == [.liveInPaper(broker: "sim")])
         #expect(kinds(goodManifest, .paper, "true") == [])
@@ -285,6 +287,24 @@ import Testing
         #expect(check(twice, catalogue: catalogue).errors.map(\.kind) == [.needsProcess("keel.sim"), .needsProcess("keel.sim"), .singleTwice(component: "keel.sim", first: "sim")])
         let apart = goodManifest.changing(#""component": "keel.sim","#, #""component": "keel.sim", "isolation": "process","#)
         #expect(check(apart, catalogue: catalogue).text == "")
+    }
+
+    @Test func oneComponentOneLibrary() {
+        var catalogue = TestCatalogue()
+        catalogue.libraries["Other"] = TestCatalogue.library(
+            TestCatalogue.component("keel.rules", [.decider]), TestCatalogue.component("keel.other", [.decider]), hash: "c")
+        let marked = goodManifest.changing(#""component": "keel.emacross", "file": "EMACross""#, #""component": "keel.other", "file": ▸"Other""#)
+        #expect(
+            reportOfMarked(marked, catalogue: catalogue)
+                == "▸: error: $.plugins.cross.file: the component keel.rules is in two libraries: /plugins/x.so and /plugins/x.so\n    hint: an id belongs to one library: remove one of them")
+    }
+
+    @Test func theStateFolderIsKnownWhateverElseIsWrong() {
+        func folder(_ text: String) -> String { ManifestFile(name: "plugins.json", folder: "/m", bytes: Array(text.utf8)).stateFolder }
+        #expect(folder(goodManifest) == "/m/state")
+        #expect(folder(goodManifest.changing("\"version\": 1", "\"version\": 9, \"state\": \"/var/keel\"")) == "/var/keel")
+        #expect(folder("{ \"state\": \"a\", \"state\": \"b\" }") == "/m/a")
+        #expect(folder("nonsense") == "/m/state")
     }
 
     @Test func thePluginsOwnComplaintsArePlaced() {

@@ -45,15 +45,6 @@ import Testing
         #expect(check(respelled, catalogue: TestCatalogue()).manifest?.json.text(.canonical) == manifest.json.text(.canonical))
     }
 
-    /// docs/manifest.md contains the tables word for word.
-    @Test func theReferenceIsTheTable() throws {
-        let page = try String(contentsOfFile: repository + "/docs/manifest.md", encoding: .utf8)
-        for (title, table) in ManifestSchema.reference {
-            #expect(page.contains("`\(title)`") || page.contains(title), "\(title) has no heading")
-            #expect(page.contains(table), "the table of \(title) in docs/manifest.md should be:\n\(table)")
-        }
-    }
-
     /// Every example in the reference is checked.
     @Test func theExamplesOfTheReferenceAreValid() throws {
         let page = try String(contentsOfFile: repository + "/docs/manifest.md", encoding: .utf8)

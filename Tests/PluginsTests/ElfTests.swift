@@ -1,4 +1,5 @@
 import Foundation
+import FuzzKit
 import TestSupport
 import Testing
 
@@ -98,6 +99,17 @@ import Testing
         raw[18] = 0
         raw[19] = 22
         #expect(try ElfFile.identity(of: raw).description == "shared library, 64-bit, S390, big-endian")
+    }
+
+    @Test func theFuzzersSampleIsALibrary() throws {
+        let elf = try ElfFile(ElfSample.library)
+        #expect(elf.exports.map(\.name) == ["keel_plugin_entry"])
+        #expect(elf.imports.map(\.name) == ["exit"])
+        #expect(elf.dynamic.needed == ["libc.so.6"])
+        #expect(elf.bindsNow && elf.neverUnloads && !elf.executableStack && elf.dynamic.constructors == 2)
+        #expect(elf.sections.last?.name == ".names")
+        try FuzzSubject.elf.run(seed: 1, count: 2000)
+        try FuzzSubject.frames.run(seed: 1, count: 2000)
     }
 
     /// Every length, and many random damages: an error or a value, never a trap, never long.

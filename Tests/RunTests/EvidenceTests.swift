@@ -7,6 +7,14 @@ import Testing
         #expect(Evidence().findings.allSatisfy { $0.verdict == .notObserved })
     }
 
+    @Test func everyClaimHasAPlaceOfItsOwn() {
+        for claim in Evidence.Claim.allCases {
+            var evidence = Evidence()
+            evidence.note(claim, .pass, at: 5)
+            #expect(evidence.findings.filter { $0.verdict == .pass }.map(\.claim) == [claim])
+        }
+    }
+
     @Test func aLinkThatComesBackCuresItsFailure() {
         var evidence = Evidence()
         evidence.noteLink(port: 1, name: "sim", isUp: true, at: 10)

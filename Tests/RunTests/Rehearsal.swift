@@ -40,7 +40,7 @@ final class Child {
         all["SWIFT_BACKTRACE"] = "enable=no"
         all.merge(environment) { _, new in new }
         process.environment = all
-        FileManager.default.createFile(atPath: output, contents: nil)
+        _ = FileManager.default.createFile(atPath: output, contents: nil)
         let file = try FileHandle(forWritingTo: URL(fileURLWithPath: output))
         try file.seekToEnd()
         process.standardOutput = file
@@ -86,6 +86,14 @@ final class VenueProcess {
     deinit {
         try? leash.fileHandleForWriting.close()
         unlink(socket)
+    }
+
+    /// Workers are started by the thread of their lane.
+    static func childrenOfAnyThread(of process: Int32) -> [Int32] {
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task")) ?? []
+        return threads.flatMap { thread in
+            ((try? String(contentsOfFile: "/proc/\(process)/task/\(thread)/children", encoding: .utf8)) ?? "").split(separator: " ").compactMap { Int32($0) }
+        }
     }
 
     struct Order: Equatable {
@@ -140,29 +148,29 @@ struct Rehearsal {
     var manifest: String { folder + "/plugins.json" }
     var state: String { folder + "/state" }
 
-    init(folder: String, socket: String, more: String = "", pipelines: String = "") throws {
+    init(folder: String, socket: String, more: String = "", pipelines: String = "", venue: String = #""file": "Rehearsal""#, decide: String? = nil) throws {
         self.folder = folder
         self.socket = socket
         let text = """
             { "version": 1, "mode": "paper", "state": "state",
               "plugins": {
-                "venue": { "component": "keel.test.venue", "file": "Rehearsal", "config": { "socket": "\(socket)" } },
+                "venue": { "component": "keel.test.venue", \(venue), "config": { "socket": "\(socket)" } },
                 "follower": { "component": "keel.test.follower", "file": "Rehearsal" },
                 "direct": { "component": "keel.direct", "file": "DirectRouter" }\(more)
               },
               "instruments": {
                 "XXX/USDT": { "kind": "spot", "tick": "0.01", "lot": "0.01" },
                 "YYY/USDT": { "kind": "spot", "tick": "0.01", "lot": "0.01" } },
-              "pipelines": [ \(Rehearsal.pipeline("day", symbol: "XXX/USDT", broker: "venue"))\(pipelines) ] }
+              "pipelines": [ \(Rehearsal.pipeline("day", symbol: "XXX/USDT", broker: "venue", decide: decide))\(pipelines) ] }
             """
         try text.write(toFile: manifest, atomically: true, encoding: .utf8)
     }
 
-    static func pipeline(_ name: String, symbol: String, broker: String) -> String {
+    static func pipeline(_ name: String, symbol: String, broker: String, decide: String? = nil) -> String {
         """
         { "name": "\(name)", "feeds": ["venue"], "instruments": ["\(symbol)"], "bars": ["1m"],
           "gate": { "candle": null, "timer": false, "price_z": null, "volume_z": null, "watchdog": null },
-          "decide": { "primary": "follower" },
+          "decide": \(decide ?? #"{ "primary": "follower" }"#),
           "risk": { "max_fraction": "1", "daily_loss": null, "drawdown": null, "losing_streak": null, "orders_per_minute": null,
                     "price_collar": null, "cooldown": "0s", "kelly": null },
           "position": { "stop_loss": null, "trailing": null, "atr_multiple": null, "exit_probability": null, "review": null },

@@ -8,9 +8,10 @@ struct Exchange: ~Copyable {
     var assets: [Asset] = []
     var orders: [VenueOrder] = []
     private var free: [Int32] = []
-    /// Every order id ever seen: live ones by slot, the others by `Exchange.over`.
-    var index = OrderIndex(capacity: 1024)
-    static let over = Int(Int32.max)
+    /// Working and travelling orders by slot.
+    private(set) var index = OrderIndex()
+    /// Every other order there ever was.
+    private(set) var finished = OrderIDSet()
     /// Orders and cancels on their way, in the order they were sent.
     private var travelling: [Traveller] = []
     private var travelled = 0
@@ -63,7 +64,7 @@ struct Exchange: ~Copyable {
     /// Takes an order that fits the grid. It arrives after the latency; false if its id was used before.
     mutating func submit(_ order: Order, market: Int, request: UInt64, now: Int64) -> Bool {
         let slot: Int32 = free.last ?? Int32(truncatingIfNeeded: orders.count)
-        guard index.insert(order.id, slot: Int(slot)) else { return false }
+        guard !finished.contains(order.id), index.insert(order.id, slot: Int(slot)) else { return false }
         orderNumber += 1
         let taken = VenueOrder(order, number: orderNumber, market: market, request: request)
         if free.isEmpty {
@@ -113,16 +114,13 @@ struct Exchange: ~Copyable {
     }
 
     private mutating func arriveCancel(_ id: OrderID, _ request: UInt64, _ time: Int64) {
-        guard let slot = index.slot(of: id) else {
+        guard let slot = index.slot(of: id), orders[slot].state == .working else {
+            let late = finished.contains(id)
             var nobody = VenueOrder(Order(id: id, side: .buy, features: .market, instrument: 0, quantity: .zero), number: 0, market: 0, request: 0)
-            nobody.state = .rejected
-            reports.append(Report(kind: .cancelUnknown, reason: .unknownOrder, order: nobody, request: request, time: time))
-            return
-        }
-        guard slot != Exchange.over, orders[slot].state == .working else {
-            var over = VenueOrder(Order(id: id, side: .buy, features: .market, instrument: 0, quantity: .zero), number: 0, market: 0, request: 0)
-            over.state = .canceled
-            reports.append(Report(kind: .cancelLate, reason: .alreadyOver, order: over, request: request, time: time))
+            nobody.state = late ? .canceled : .rejected
+            reports.append(
+                Report(
+                    kind: late ? .cancelLate : .cancelUnknown, reason: late ? .alreadyOver : .unknownOrder, order: nobody, request: request, time: time))
             return
         }
         end(slot, .canceled, .none, time)
@@ -165,7 +163,7 @@ struct Exchange: ~Copyable {
             let (after, over) = (order.side == .buy ? market.pointee.position : -market.pointee.position).addingReportingOverflow(Int128(order.quantity))
             guard !over, price > 0 else { return over ? .overflow : nil }
             guard after > 0, let exposed = scaled(after, Int128(price), by: 100_000_000),
-                let sized = scaled(exposed, Int128(market.pointee.multiplier), by: 100_000_000),
+                let sized = scaled(exposed, Int128(market.pointee.grid.multiplier), by: 100_000_000),
                 let carried = scaled(max(equity(market.pointee.quote), 0), Int128(rules.leverage.raw), by: 100_000_000)
             else { return after > 0 ? .overflow : nil }
             return sized > carried ? .margin : nil
@@ -190,7 +188,7 @@ struct Exchange: ~Copyable {
     @inline(__always)
     static func worth(_ price: Int64, _ quantity: Int64, _ market: UnsafeMutablePointer<Market>) -> Int128 {
         let product = Int128(price) * Int128(quantity)
-        let multiplier = market.pointee.multiplier
+        let multiplier = market.pointee.grid.multiplier
         if multiplier == Fixed.scale { return product }
         return scaled(product, Int128(multiplier), by: 100_000_000) ?? .max / 4
     }
@@ -204,12 +202,12 @@ struct Exchange: ~Copyable {
             let price = here.last > 0 ? here.last : here.entry
             let size = Int128(truncatingIfNeeded: here.position.magnitude)
             guard var value = scaled(size, Int128(price), by: 100_000_000) else { continue }
-            if here.multiplier != Fixed.scale { value = scaled(value, Int128(here.multiplier), by: 100_000_000) ?? value }
+            if here.grid.multiplier != Fixed.scale { value = scaled(value, Int128(here.grid.multiplier), by: 100_000_000) ?? value }
             if here.position < 0 { value = -value }
             // A derivative is worth its open profit, a thing held its price.
             if here.isDerivative {
                 var spent = rounded(here.cost, by: 100_000_000)
-                if here.multiplier != Fixed.scale { spent = scaled(spent, Int128(here.multiplier), by: 100_000_000) ?? spent }
+                if here.grid.multiplier != Fixed.scale { spent = scaled(spent, Int128(here.grid.multiplier), by: 100_000_000) ?? spent }
                 value -= here.position < 0 ? -spent : spent
             }
             sum += value
@@ -236,10 +234,10 @@ struct Exchange: ~Copyable {
         orderNumber = numbers.orderNumber
         fillNumber = numbers.fillNumber
         chance.state = numbers.chance
-        for id in ids.sorted() { _ = index.insert(id, slot: Exchange.over) }
+        for id in ids { finished.insert(id) }
         for saved in known {
             if saved.isTerminal {
-                _ = index.insert(saved.id, slot: Exchange.over)
+                finished.insert(saved.id)
                 continue
             }
             let slot = Int32(truncatingIfNeeded: orders.count)
@@ -295,7 +293,7 @@ struct Exchange: ~Copyable {
 
     private mutating func release(_ slot: Int) {
         index.remove(orders[slot].id)
-        _ = index.insert(orders[slot].id, slot: Exchange.over)
+        finished.insert(orders[slot].id)
         free.append(Int32(truncatingIfNeeded: slot))
         busy -= 1
     }

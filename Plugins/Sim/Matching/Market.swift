@@ -2,14 +2,9 @@ import PluginKit
 
 /// One instrument at the venue: its grid, its last prices, the orders that work on it, and the position.
 struct Market: BitwiseCopyable {
-    // The grid, 1e-8 steps, zero = not limited.
+    /// The host's number, 0 while it isn't known.
     var id: UInt32
-    var tick: Int64
-    var lot: Int64
-    var minimum: Int64
-    var maximum: Int64
-    var multiplier: Int64
-    var minimumNotional: Int128
+    var grid: Grid
     var isDerivative: Bool
     var isPerpetual: Bool
     /// Places of the assets in the wallet.

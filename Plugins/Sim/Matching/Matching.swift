@@ -60,13 +60,13 @@ extension Exchange {
     private func capacity(_ market: UnsafeMutablePointer<Market>, _ wanted: Int128) -> Int128 {
         if rules.participation.isZero || market.pointee.volume <= 0 { return wanted }
         guard let share = scaled(market.pointee.volume, Int128(rules.participation.raw), by: 100_000_000) else { return wanted }
-        let lot = Int128(max(market.pointee.lot, 1))
+        let lot = Int128(max(market.pointee.grid.lot, 1))
         return min(wanted, share / lot * lot)
     }
 
     /// A taker's price after slippage: against us, on the grid, never beyond the order's limit.
     private func slipped(_ price: Int64, _ quantity: Int64, _ order: VenueOrder, _ market: UnsafeMutablePointer<Market>) -> Int64 {
-        let tick = max(market.pointee.tick, 1)
+        let tick = max(market.pointee.grid.tick, 1)
         let shift: Int128
         switch rules.slippage {
         case .none: return price
@@ -269,7 +269,7 @@ extension Exchange {
             }
         }
         if rules.partialChance > 0, !order.isImmediate, chance.happens(rules.partialChance) {
-            let lot = max(market.pointee.lot, 1)
+            let lot = max(market.pointee.grid.lot, 1)
             let half = quantity / 2 / lot * lot
             if half > 0 { quantity = half }
         }
@@ -307,7 +307,7 @@ extension Exchange {
         let need = rounded(worth, by: 100_000_000) + max(rules.fee(worth, maker: false), 0)
         if need <= free { return quantity }
         guard free > 0, need > 0, let part = scaled(Int128(quantity), free, by: need) else { return 0 }
-        let lot = Int128(max(market.pointee.lot, 1))
+        let lot = Int128(max(market.pointee.grid.lot, 1))
         return Int64(clamping: part / lot * lot)
     }
 
@@ -346,8 +346,8 @@ extension Exchange {
         let change: Int128
         if here.isDerivative {
             var profit = rounded(realised, by: 100_000_000)
-            if here.multiplier != Fixed.scale {
-                guard let sized = scaled(Int128(truncatingIfNeeded: profit.magnitude), Int128(here.multiplier), by: 100_000_000) else { return false }
+            if here.grid.multiplier != Fixed.scale {
+                guard let sized = scaled(Int128(truncatingIfNeeded: profit.magnitude), Int128(here.grid.multiplier), by: 100_000_000) else { return false }
                 profit = profit < 0 ? -sized : sized
             }
             change = profit - fee
@@ -381,7 +381,7 @@ extension Exchange {
             guard here.position != 0, here.last > 0, here.fundingRate != 0 else { continue }
             let size = Int128(truncatingIfNeeded: here.position.magnitude)
             guard var value = scaled(size, Int128(here.last), by: 100_000_000) else { continue }
-            if here.multiplier != Fixed.scale { value = scaled(value, Int128(here.multiplier), by: 100_000_000) ?? value }
+            if here.grid.multiplier != Fixed.scale { value = scaled(value, Int128(here.grid.multiplier), by: 100_000_000) ?? value }
             guard let paid = scaled(value, Int128(here.fundingRate.magnitude), by: 100_000_000) else { continue }
             // Longs pay a rate above zero.
             let amount = (here.position > 0) == (here.fundingRate > 0) ? -paid : paid

@@ -19,6 +19,8 @@ struct csystem_worker_end {
  * group, and gets SIGKILL when the calling thread ends. 0 and a pidfd, or an errno: then nothing runs. */
 int csystem_worker_start(const char *program, char *const argv[], char *const envp[], const int *fds, int count,
                          struct csystem_worker_limits limits, int *pidfd, int *pid);
+/* A pidfd for a process that is known to live, or -1. */
+int csystem_worker_find(int pid);
 int csystem_worker_kill(int pidfd, int signal);
 /* 1: it ended and `end` is filled (once); 0: it still runs (wait: never returned); -1: no such child. */
 int csystem_worker_reap(int pidfd, int wait, struct csystem_worker_end *end);

@@ -12,6 +12,7 @@ extension Verb {
         .monitor,
         .replay,
         .doctor,
+        .runBench,
         .pluginNew,
         .pluginCheck,
         .pluginCheckChild,
@@ -25,10 +26,14 @@ extension Verb {
         .logs,
         .explain,
         .schema,
+        .backtest,
+        .sweep,
+        .report,
         .dataSynth,
         .dataImport,
         .dataExport,
         .dataInfo,
         .dataRecord,
+        .docs,
     ]
 }

@@ -54,7 +54,8 @@ public final class Ledger {
     }
 
     /// A new run, durable on return. Its number is in every order id that follows, so it is never given twice.
-    public func begin(_ facts: RunFacts) throws(LedgerFailure) -> UInt32 {
+    /// `journal`: names the run's journal file by its number, instead of `facts.journal`.
+    public func begin(_ facts: RunFacts, journal: ((UInt32) -> String)? = nil) throws(LedgerFailure) -> UInt32 {
         let write = kill.begin()
         var run: UInt32 = 0
         do {
@@ -69,7 +70,7 @@ public final class Ledger {
                 try database.run(
                     "INSERT INTO runs (run, started, mode, pid, keel, manifest, manifest_hash, config, seed, journal) VALUES (?,?,?,?,?,?,?,?,?,?)",
                     .init(run), .integer(facts.started), .text(facts.mode), .integer(Int64(facts.pid)), .text(facts.keel), .text(facts.manifest),
-                    .text(facts.manifestHash), .text(facts.config), .text(String(facts.seed)), .text(facts.journal))
+                    .text(facts.manifestHash), .text(facts.config), .text(String(facts.seed)), .text(journal?(number) ?? facts.journal))
                 for (port, plugin) in facts.plugins.enumerated() {
                     try database.run(
                         "INSERT INTO run_plugins (run, port, name, component, version, file, sha256, roles, isolation) VALUES (?,?,?,?,?,?,?,?,?)",

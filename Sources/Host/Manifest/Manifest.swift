@@ -29,7 +29,7 @@ public struct PluginEntry: Sendable, Equatable {
     /// The key it stands under.
     public var name: String
     public var component = ""
-    /// "Sim": libSim.so of the host's own plugin folder. Anything with a slash or a dot: a path from the manifest.
+    /// "Sim": libSim.so of the host's own plugin folder. Anything with a slash or a dot: a path from the manifest's folder.
     public var file = ""
     public var isEnabled = true
     /// nil: none for the host's own plugin folder, process for every other.

@@ -83,6 +83,12 @@ public struct ManifestFile: Sendable {
         return String(path[..<slash])
     }
 
+    /// Where ledger, tapes and plugin state are, whether the rest of the manifest is valid or not.
+    public var stateFolder: String {
+        let root = try? JSONValue(parsing: bytes, options: JSONOptions(maximumBytes: Self.limit, refusesDuplicates: false))
+        return resolve(root?.find("state")?.asText ?? Manifest().state)
+    }
+
     /// A path of the manifest: absolute as it is, others from the manifest's folder.
     public func resolve(_ path: String) -> String { path.hasPrefix("/") ? path : folder + "/" + path }
 }

@@ -10,6 +10,8 @@ public struct ManifestProblem: Sendable, Equatable {
         case json(JSONProblem)
         /// A key or value that the schema of the manifest, or of a plugin's configuration, doesn't allow.
         case issue(JSONIssue.Kind)
+        /// false where null is meant.
+        case offIsNull
         case badNumber(NumberError)
         case notADuration(String)
         case outOfRange(least: String, most: String)
@@ -29,6 +31,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case wrongRole(plugin: String, component: String, wanted: String, has: [String])
         case plugin(PluginFault)
         case unknownComponent(String, near: String?, all: [String])
+        case duplicateComponent(String, here: String, there: String)
         case wrongPin(found: String)
         case notPinned
         case needsProcess(String)
@@ -77,6 +80,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case .file(let fault): fault.what
         case .json(let problem): "not JSON: \(problem)"
         case .issue: asIssue?.what ?? ""
+        case .offIsNull: "false doesn't switch this off"
         case .badNumber(let error): "\(error)"
         case .notADuration(let text): "\"\(text)\" is not a duration"
         case .outOfRange(let least, let most): "it must be between \(least) and \(most)"
@@ -98,6 +102,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case .plugin(let fault): fault.what
         case .unknownComponent(let id, _, let all):
             all.isEmpty ? "the library has no component \"\(id)\": it has none at all" : "the library has no component \"\(id)\", only \(all.joined(separator: ", "))"
+        case .duplicateComponent(let id, let here, let there): "the component \(id) is in two libraries: \(there) and \(here)"
         case .wrongPin(let found): "the library is not the pinned one: its sha256 is \(found)"
         case .notPinned: "the library is not pinned"
         case .needsProcess(let component): "\(component) may only run in a process of its own"
@@ -121,6 +126,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case .json(.truncated): "is the file complete? A bracket or quotation mark may be missing before its end"
         case .json(.duplicateName): "keep one of them: only the first would count, and nobody could see that"
         case .issue: asIssue?.hint
+        case .offIsNull: "write null"
         case .badNumber: "write a plain decimal with at most 8 decimals, such as \"0.04\""
         case .notADuration: "write a number and a unit: d, h, m, s, ms, us or ns, such as \"8s\", \"15m\", \"1h30m\""
         case .unknownPlugin(_, let near?), .unknownInstrument(_, let near?), .unknownComponent(_, let near?, _): "did you mean \"\(near)\"?"
@@ -133,6 +139,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case .notInChain: "remove it, or name the decider in \"primary\" or \"fallback\""
         case .currencyUnclear: "say it with \"currency\""
         case .plugin(let fault): fault.hint
+        case .duplicateComponent: "an id belongs to one library: remove one of them"
         case .wrongPin: "if you trust the new library, run: keel plugin pin"
         case .notPinned: "run: keel plugin pin"
         case .needsProcess: "write \"isolation\": \"process\""

@@ -15,10 +15,16 @@ public protocol PluginCatalogue {
 
 extension PluginCatalogue {
     public func complaints(about config: JSONValue, of entry: PluginEntry, in folder: String) -> [PluginComplaint] { [] }
-    public func environment(of entry: PluginEntry, in folder: String) -> BrokerEndpoints { .unknown }
+    public func environment(of entry: PluginEntry, in folder: String) -> BrokerEndpoints { .notAsked }
 }
 
-public enum BrokerEndpoints: String, Sendable { case live, paper, unknown }
+public enum BrokerEndpoints: String, Sendable {
+    case live, paper
+    /// It was asked and didn't say.
+    case unknown
+    /// It can't be asked before it runs. The host asks it when it is made, before anything trades.
+    case notAsked
+}
 
 public struct LibraryDescription: Sendable, Equatable {
     /// Where the library is, resolved.

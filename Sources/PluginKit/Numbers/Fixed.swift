@@ -5,11 +5,12 @@
 public struct Fixed: Hashable, Comparable, Sendable {
     public var raw: Int64
 
-    public static let scale: Int64 = 100_000_000
-    public static let zero = Fixed(raw: 0)
-    public static let one = Fixed(raw: 100_000_000)
-    public static let max = Fixed(raw: .max)
-    public static let min = Fixed(raw: .min)
+    // Computed, so that other modules see plain constants and not a guarded global.
+    @inlinable public static var scale: Int64 { 100_000_000 }
+    @inlinable public static var zero: Fixed { Fixed(raw: 0) }
+    @inlinable public static var one: Fixed { Fixed(raw: 100_000_000) }
+    @inlinable public static var max: Fixed { Fixed(raw: .max) }
+    @inlinable public static var min: Fixed { Fixed(raw: .min) }
 
     @inlinable public init(raw: Int64) { self.raw = raw }
 

@@ -109,7 +109,8 @@ public struct ConfigShape: Sendable {
             Property(name: name, about: about, kind: .span, standard: value.map { JSONValue($0) })
         }
         public static func group(_ name: String, _ about: String, _ properties: [Property]) -> Property {
-            Property(name: name, about: about, kind: .group(properties), standard: [:])
+            // A group may be left out whole unless something in it must be given.
+            Property(name: name, about: about, kind: .group(properties), standard: properties.allSatisfy { $0.standard != nil } ? [:] : nil)
         }
         public static func texts(_ name: String, _ about: String, default value: [String]?) -> Property {
             Property(name: name, about: about, kind: .list(.text), standard: value.map { JSONValue($0.map { JSONValue($0) }) })

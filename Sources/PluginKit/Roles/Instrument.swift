@@ -41,6 +41,36 @@ public struct Instrument: Sendable, Equatable {
         minimumNotional = Amount(c.min_notional)
     }
 
+    /// The numbers alone, for a quick look at many orders.
+    public var grid: Grid {
+        Grid(
+            tick: tick.raw, lot: lot.raw, minimum: minimumQuantity.raw, maximum: maximumQuantity.isPositive ? maximumQuantity.raw : .max,
+            multiplier: multiplier.raw, minimumNotional: minimumNotional.raw)
+    }
+
     /// Derivatives may be held short and settle in the quote asset.
     public var isDerivative: Bool { kind == .perpetual || kind == .future }
+}
+
+/// What an instrument asks of an order, without its names.
+@frozen
+public struct Grid: BitwiseCopyable, Sendable {
+    public var tick, lot, minimum, maximum, multiplier: Int64
+    public var minimumNotional: Int128
+
+    @inlinable public init(tick: Int64, lot: Int64, minimum: Int64, maximum: Int64, multiplier: Int64, minimumNotional: Int128) {
+        self.tick = tick
+        self.lot = lot
+        self.minimum = minimum
+        self.maximum = maximum
+        self.multiplier = multiplier
+        self.minimumNotional = minimumNotional
+    }
+
+    /// Whether an order surely lies on the grid. If not, `Order.check(against:price:)` says why, or that it does after all.
+    @inlinable public func surelyAdmits(_ order: Order) -> Bool {
+        order.quantity.raw >= minimum && order.quantity.raw <= maximum && minimumNotional <= 0
+            && (lot <= 0 || order.quantity.raw % lot == 0)
+            && (tick <= 0 || (order.limit.raw % tick == 0 && order.trigger.raw % tick == 0))
+    }
 }

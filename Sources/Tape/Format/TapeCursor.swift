@@ -34,13 +34,16 @@ public final class TapeCursor {
     private let to: Int64
     /// By tape number; 0 leaves the instrument's events out.
     private let numbers: [UInt32]?
+    private let releasing: Bool
     private var index: Int
     private var buffer: UnsafeMutableRawPointer?
     private var capacity = 0
 
     /// `numbers[i]` is the reader's number of the tape's instrument i+1, 0 to leave it out; nil: the tape's own numbers.
-    public init(_ file: TapeFile, from: Int64 = .min, to: Int64 = .max, numbers: [UInt32]? = nil) {
+    /// `releasing`: memory that was read is given back on the way.
+    public init(_ file: TapeFile, from: Int64 = .min, to: Int64 = .max, numbers: [UInt32]? = nil, releasing: Bool = true) {
         self.file = file
+        self.releasing = releasing
         self.from = from
         self.to = to
         var identity = true
@@ -72,7 +75,7 @@ public final class TapeCursor {
             index += 1
             if block.last < from { continue }
             try file.check(block)
-            if block.offset > 16 << 20 { file.release(upTo: block.offset - (1 << 20)) }
+            if releasing, block.offset > 16 << 20 { file.release(upTo: block.offset - (1 << 20)) }
             var start = file.base + block.offset
             var end = start + block.bytes
             if numbers != nil || !file.ordered && (from > .min || to < .max) {

@@ -125,6 +125,8 @@ public final class TapeWriter {
         if used + stride > TapeFormat.blockBytes { try flush() }
         let target = buffer + TapeFormat.headerBytes + used
         target.copyMemory(from: event, byteCount: size)
+        // What orders records is always there, so that readers need to look at one field only.
+        target.assumingMemoryBound(to: keel_event.self).pointee.at_host = time
         if stride > size { (target + size).initializeMemory(as: UInt8.self, repeating: 0, count: stride - size) }
         if count == 0 { first = time }
         if time > lastTime { lastTime = time }

@@ -8,6 +8,7 @@ class FakePlugin {
     let name: String
     unowned var rig: Rig!
     var port = 0
+    var inline = false
 
     init(_ name: String) { self.name = name }
 
@@ -15,7 +16,7 @@ class FakePlugin {
     static func at(_ pointer: OpaquePointer?) -> FakePlugin { Unmanaged<FakePlugin>.fromOpaque(UnsafeRawPointer(pointer!)).takeUnretainedValue() }
 
     func emit(_ event: EventBytes) { event.send(to: rig.engine, from: port) }
-    func makePort() -> Port { Port(name: name, instance: pointer) }
+    func makePort() -> Port { Port(name: name, instance: pointer, inline: inline) }
 }
 
 /// A table that lives as long as the tests do.
@@ -85,11 +86,9 @@ final class FakeDecider: FakePlugin {
     }
 
     func done(_ status: keel_status = KEEL_OK, index: Int? = nil, at time: Int64? = nil) {
-        emit(HostCore_doneEvent(questions[index ?? questions.count - 1].request, status, at: time ?? rig.engine.now))
+        emit(doneEvent(questions[index ?? questions.count - 1].request, status, at: time ?? rig.engine.now))
     }
 }
-
-func HostCore_doneEvent(_ request: UInt64, _ status: keel_status, at: Int64) -> EventBytes { doneEvent(request, status, at: at) }
 
 /// One market order for each parent, done when it has ended. Or whatever a test wants.
 final class FakeRouter: FakePlugin {
@@ -239,13 +238,13 @@ final class FakeVenue: FakePlugin {
         sequence.append(id)
         if status == KEEL_E_IN_DOUBT { return status }
         if style == .manual { return KEEL_OK }
-        say(HostCoreOrder(id, state: KEEL_ORDER_OPEN))
+        say(report(id, state: KEEL_ORDER_OPEN))
         say(doneEvent(request, at: rig.engine.now))
         if style == .atOnce { fill(id) }
         return KEEL_OK
     }
 
-    func HostCoreOrder(_ id: OrderID, state: UInt32, flags: UInt32 = 0) -> EventBytes {
+    func report(_ id: OrderID, state: UInt32, flags: UInt32 = 0) -> EventBytes {
         let working = orders[id]!
         return orderEvent(
             id, working.order.instrument, state: state, side: working.order.side, filled: Fixed(raw: working.filled),
@@ -273,12 +272,12 @@ final class FakeVenue: FakePlugin {
             positions[working.order.instrument] = position
             if working.filled == working.order.qty { working.state = KEEL_ORDER_FILLED }
             orders[id] = working
-            say(HostCoreFill(id, working.fills.count - 1))
+            say(fillReport(id, working.fills.count - 1))
         }
-        say(HostCoreOrder(id, state: working.state))
+        say(report(id, state: working.state))
     }
 
-    func HostCoreFill(_ id: OrderID, _ index: Int, flags: UInt32 = 0) -> EventBytes {
+    func fillReport(_ id: OrderID, _ index: Int, flags: UInt32 = 0) -> EventBytes {
         let working = orders[id]!
         let fill = working.fills[index]
         return fillEvent(
@@ -289,7 +288,7 @@ final class FakeVenue: FakePlugin {
     func end(_ id: OrderID, _ state: UInt32) {
         guard orders[id]?.state == KEEL_ORDER_OPEN else { return }
         orders[id]!.state = state
-        say(HostCoreOrder(id, state: state))
+        say(report(id, state: state))
     }
 
     private func cancel(_ id: OrderID, _ request: UInt64) -> keel_status {
@@ -309,7 +308,7 @@ final class FakeVenue: FakePlugin {
         orders[OrderID(with.id)] = Working(order: with)
         sequence.append(OrderID(with.id))
         submitted.append(with)
-        say(HostCoreOrder(OrderID(with.id), state: KEEL_ORDER_OPEN))
+        say(report(OrderID(with.id), state: KEEL_ORDER_OPEN))
         say(doneEvent(request, at: rig.engine.now))
         return KEEL_OK
     }
@@ -325,9 +324,9 @@ final class FakeVenue: FakePlugin {
     func tell(_ request: UInt64, since: Int64 = 0) {
         for id in sequence {
             guard let working = orders[id] else { continue }
-            if working.state == KEEL_ORDER_OPEN { emit(HostCoreOrder(id, state: KEEL_ORDER_OPEN, flags: KEEL_EVF_SNAPSHOT)) }
+            if working.state == KEEL_ORDER_OPEN { emit(report(id, state: KEEL_ORDER_OPEN, flags: KEEL_EVF_SNAPSHOT)) }
             for index in working.fills.indices where working.fills[index].at >= since {
-                emit(HostCoreFill(id, index, flags: KEEL_EVF_SNAPSHOT))
+                emit(fillReport(id, index, flags: KEEL_EVF_SNAPSHOT))
             }
         }
         for event in external { emit(event) }

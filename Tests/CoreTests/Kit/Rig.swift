@@ -152,6 +152,7 @@ struct Usual {
         fallback = rig.add(FakeDecider("fallback"))
         router = rig.add(FakeRouter("direct"))
         venue = rig.add(FakeVenue("venue"))
+        decider.observes = true
     }
 
     /// Limits wide enough that a test meets only the ones it sets.

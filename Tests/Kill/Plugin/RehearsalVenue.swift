@@ -19,7 +19,8 @@ final class RehearsalVenue: Feed, Broker, Describing {
     private var unread: [UInt8] = []
     private var instrument: UInt32 = 0
     private var requests: [OrderID: Request] = [:]
-    private var syncing: Request?
+    /// Answered in the order they were asked.
+    private var syncing: [Request] = []
     private var state: [OrderID: (side: Side, filled: Int64, leaves: Int64)] = [:]
 
     init(host: Host, name: String, config: JSONValue) throws {
@@ -31,6 +32,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
     func describe() -> JSONValue { ["environment": "paper", "venue": "rehearsal"] }
 
     func start() throws {
+        if isBroken { return host.link(.down, name: "rehearsal", why: .network, message: "broken on purpose") }
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -52,7 +54,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
 
     func stop(_ stopping: Stopping) throws {
         if descriptor >= 0 {
-            try host.watch(descriptor, for: [])
+            try? host.watch(descriptor, for: [])
             close(descriptor)
             descriptor = -1
         }
@@ -60,9 +62,10 @@ final class RehearsalVenue: Feed, Broker, Describing {
     }
 
     func subscribe(_ instrument: UInt32, _ channels: Channels, _ request: Request) throws {
-        self.instrument = instrument
+        // One instrument is traded here; others may be subscribed and stay silent.
+        if self.instrument == 0 { self.instrument = instrument }
         request.done()
-        say("hello")
+        // The venue shows the step in hand once the host has asked what became of its orders.
     }
 
     func unsubscribe(_ instrument: UInt32, _ channels: Channels, _ request: Request) throws { request.done() }
@@ -81,7 +84,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
 
     func sync(since: Int64, _ request: Request) throws {
         if isBroken { throw PluginError(.network, "this broker is broken on purpose") }
-        syncing = request
+        syncing.append(request)
         say("sync \(request.id)")
     }
 
@@ -108,7 +111,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
 
     private func take(_ words: [String]) {
         guard let word = words.first else { return }
-        let flags = syncing == nil ? 0 : UInt32(KEEL_EVF_SNAPSHOT)
+        let flags = syncing.isEmpty ? 0 : UInt32(KEEL_EVF_SNAPSHOT)
         switch word {
         case "tick" where words.count == 3:
             guard instrument != 0, let step = Int64(words[1]), let price = Int64(words[2]) else { return }
@@ -134,8 +137,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
             guard let quantity = Int64(words[1]) else { return }
             host.position(instrument, quantity: Amount(raw: Int128(quantity)), entry: .zero, flags: flags)
         case "synced":
-            syncing?.done()
-            syncing = nil
+            if !syncing.isEmpty { syncing.removeFirst().done() }
             // The venue repeats the tick in hand: now it can be acted upon.
             say("hello")
         default: break
@@ -159,6 +161,8 @@ final class Follower: ObservingDecider {
     private let host: Host
     private let quantity: Fixed
     private var answer = Answer(signal: "rehearsal", model: "keel.test.follower")
+    /// The step acted upon last by pipeline, and when: a tick that is shown again while the order is on its way is the same question.
+    private var acted: [String: (step: Int64, at: Int64)] = [:]
 
     init(host: Host, name: String, config: JSONValue) throws {
         self.host = host
@@ -170,6 +174,9 @@ final class Follower: ObservingDecider {
     func decide(_ snapshot: Snapshot, deadline: Int64, _ request: Request) throws {
         let step = snapshot.bid_qty / Int64(KEEL_ONE) - 1
         let position = snapshot.position
+        let pipeline = snapshot.pipeline
+        if let last = acted[pipeline], last.step == step, host.now - last.at < 2_000_000_000 { return request.done() }
+        acted[pipeline] = (step, host.now)
         if step >= 0, step % 2 == 0, position.isZero, snapshot.mayBuy {
             answer.send(.buy, quantity, snapshot, request)
         } else if step >= 0, step % 2 == 1, position.isPositive, snapshot.maySell {

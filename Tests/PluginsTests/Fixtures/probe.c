@@ -1,6 +1,7 @@
 /* A plugin with every role, for the tests of loader, lanes and workers. What it does wrong is chosen by words in its configuration. */
 #define _GNU_SOURCE
 #include "keel.h"
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -215,6 +216,20 @@ static void on_timer(keel_instance *self, uint64_t id, uint64_t tag) {
     (void)id;
     self->timers++;
     misbehave(self, "timer");
+    if (tag == 77 && says(self, "flood ")) {
+        /* Far more than a socket holds, while the host does not read; then a byte into the pipe that is named after "flood ". */
+        char path[256] = { 0 };
+        sscanf(strstr(self->config, "flood ") + 6, "%255[^ \"]", path);
+        self->order.id.lo = 0x10000;
+        self->order.qty = 1000000;
+        for (int i = 1; i <= 5000; i++) order_event(self, &self->order, KEEL_ORDER_OPEN, i);
+        int fd = open(path, O_WRONLY);
+        if (fd >= 0) {
+            ssize_t ignored = write(fd, "x", 1);
+            (void)ignored;
+            close(fd);
+        }
+    }
     if (tag == 1) {
         order_event(self, &self->order, KEEL_ORDER_OPEN, 0);
         order_event(self, &self->order, KEEL_ORDER_FILLED, self->order.qty);

@@ -15,6 +15,8 @@ public struct BacktestResult: Sendable {
         public var quantity: Fixed
         public var fee: Amount
         public var order: OrderID
+        /// Time since the instrument's price was last heard of before this fill's event.
+        public var staleness: Int64 = 0
 
         public init(index: Int, time: Int64, pipeline: Int, instrument: Int, side: UInt32, price: Fixed, quantity: Fixed, fee: Amount, order: OrderID) {
             self.index = index
@@ -111,6 +113,8 @@ public struct BacktestResult: Sendable {
     /// Share of the time with a position, and traded notional.
     public var timeInMarket = 0.0
     public var turnover = Amount.zero
+    /// Mean distance of an instrument's market events.
+    public var meanGap: Int64 = 0
 
     public var answers: [Answers] = []
     public var gates: [(pipeline: String, instrument: String, counters: GateCounters)] = []
@@ -125,6 +129,8 @@ public struct BacktestResult: Sendable {
     /// Wall time of the engine's loop alone and of everything, in seconds.
     public var engineSeconds = 0.0
     public var wholeSeconds = 0.0
+    /// Of the engine's loop, time on a processor only: comparable on a machine that others use too.
+    public var engineProcessorSeconds = 0.0
 
     public init() {}
 }

@@ -15,7 +15,7 @@ final class Score {
         var opened: Int64 = 0
     }
 
-    let startEquity: Amount
+    private(set) var startEquity: Amount
     private(set) var cash: Amount
     private(set) var fees = Amount.zero
     private(set) var funding = Amount.zero
@@ -32,6 +32,8 @@ final class Score {
     // The hot part: flat memory, one entry an instrument.
     private let units: UnsafeMutablePointer<Double>
     private let lastPrice: UnsafeMutablePointer<Int64>
+    /// When each instrument's price was last heard of.
+    private let heardAt: UnsafeMutablePointer<Int64>
     private var running: Double
     private var peak: Double
     private var peakTime: Int64 = 0
@@ -66,6 +68,8 @@ final class Score {
         units.initialize(repeating: 0, count: multipliers.count + 1)
         lastPrice = .allocate(capacity: multipliers.count + 1)
         lastPrice.initialize(repeating: 0, count: multipliers.count + 1)
+        heardAt = .allocate(capacity: multipliers.count + 1)
+        heardAt.initialize(repeating: 0, count: multipliers.count + 1)
         running = startEquity.double
         peak = running
         let length = max(1, last - first)
@@ -79,6 +83,18 @@ final class Score {
     deinit {
         units.deallocate()
         lastPrice.deallocate()
+        heardAt.deallocate()
+    }
+
+    /// The money there is to begin with, known once the venue has told its balances.
+    func begin(with equity: Amount, at time: Int64) {
+        startEquity = equity
+        cash = equity
+        running = equity.double
+        peak = running
+        samples = []
+        curve = []
+        begin(at: time)
     }
 
     var samplePeriod: Int64 { period }
@@ -121,6 +137,7 @@ final class Score {
         let held = units[instrument]
         let change = price &- lastPrice[instrument]
         lastPrice[instrument] = price
+        heardAt[instrument] = now
         if held != 0 || touched {
             touched = false
             running += held * Double(change) * 1e-8
@@ -173,17 +190,23 @@ final class Score {
     }
 
     func fill(_ record: FillRecord, index: Int) {
-        let number = Int(record.instrument)
-        guard holdings.indices.contains(number), record.quantity.isPositive else { return }
-        let buy = record.side == KEEL_BUY
-        fills.append(
-            .init(
-                index: index, time: record.atSource != 0 ? record.atSource : record.time, pipeline: record.pipeline, instrument: number, side: record.side,
-                price: record.price, quantity: record.quantity, fee: record.fee, order: record.order))
-        let signed = Amount(raw: buy ? Int128(record.quantity.raw) : -Int128(record.quantity.raw))
-        guard let notional = worth(Amount(record.quantity), record.price, number), let after = try? holdings[number].position.adding(signed),
-            let spent = try? (buy ? cash.subtracting(notional) : cash.adding(notional)), let left = try? spent.subtracting(record.fee),
-            let paid = try? fees.adding(record.fee), let moved = try? turnover.adding(notional)
+        fill(
+            BacktestResult.Fill(
+                index: index, time: record.atSource != 0 ? record.atSource : record.time, pipeline: record.pipeline, instrument: Int(record.instrument),
+                side: record.side, price: record.price, quantity: record.quantity, fee: record.fee, order: record.order))
+    }
+
+    func fill(_ new: BacktestResult.Fill) {
+        var fill = new
+        let number = fill.instrument
+        guard holdings.indices.contains(number), fill.quantity.isPositive else { return }
+        let buy = fill.side == KEEL_BUY
+        if heardAt[number] != 0 { fill.staleness = now - heardAt[number] }
+        fills.append(fill)
+        let signed = Amount(raw: buy ? Int128(fill.quantity.raw) : -Int128(fill.quantity.raw))
+        guard let notional = worth(Amount(fill.quantity), fill.price, number), let after = try? holdings[number].position.adding(signed),
+            let spent = try? (buy ? cash.subtracting(notional) : cash.adding(notional)), let left = try? spent.subtracting(fill.fee),
+            let paid = try? fees.adding(fill.fee), let moved = try? turnover.adding(notional)
         else {
             overflowed = true
             return
@@ -191,7 +214,7 @@ final class Score {
         cash = left
         fees = paid
         turnover = moved
-        trade(number, record, before: holdings[number].position.double, signed: signed.double)
+        trade(number, fill, before: holdings[number].position.double, signed: signed.double)
         let wasOpen = !holdings[number].position.isZero
         holdings[number].position = after
         if wasOpen != !after.isZero {
@@ -200,13 +223,13 @@ final class Score {
             if open == 0 { held += now - heldSince }
         }
         units[number] = after.double * (number > 0 ? multipliers[number - 1] : 1)
-        if lastPrice[number] == 0 { lastPrice[number] = record.price.raw }
+        if lastPrice[number] == 0 { lastPrice[number] = fill.price.raw }
         settle()
         touched = true
     }
 
     /// Average-cost accounting for the list of trades.
-    private func trade(_ number: Int, _ record: FillRecord, before: Double, signed: Double) {
+    private func trade(_ number: Int, _ record: BacktestResult.Fill, before: Double, signed: Double) {
         let price = record.price.double
         let multiplier = number > 0 ? multipliers[number - 1] : 1
         let fee = record.fee.double

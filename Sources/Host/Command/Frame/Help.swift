@@ -31,6 +31,18 @@ struct Help {
         return text
     }
 
+    /// Every verb in Markdown, for docs/cli.md.
+    func reference() -> String {
+        verbs.filter { !$0.isHidden }.map { verb in
+            let usage = (["keel", verb.name] + verb.arguments.map(\.usage) + (verb.options.isEmpty ? [] : ["[options]"])).joined(separator: " ")
+            var text = "### \(usage.replacing("[", with: "\\["))\n\n\(verb.summary.prefix(1).uppercased())\(verb.summary.dropFirst()).\n"
+            if !verb.details.isEmpty { text += "\n\(verb.details)\n" }
+            let rows = verb.arguments.map { ("`\($0.name)`", $0.help) } + verb.options.map { ("`\($0.usage)`", $0.help + ($0.repeats ? " (may be repeated)" : "")) }
+            if !rows.isEmpty { text += "\n| | |\n|---|---|\n" + rows.map { "| \($0.0) | \($0.1.replacing("|", with: "\\|")) |\n" }.joined() }
+            return text
+        }.joined(separator: "\n")
+    }
+
     private func list(_ verbs: [Verb]) -> String {
         columns(verbs.map { (([$0.name] + $0.arguments.map(\.usage)).joined(separator: " "), $0.summary) })
     }

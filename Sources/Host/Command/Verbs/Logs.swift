@@ -7,6 +7,7 @@ extension Verb {
     static let logs = Verb(
         words: ["logs"],
         summary: "show what the host and its plugins said, the newest last",
+        details: "With --json a list; with --json and --follow one object a line.",
         options: [
             .json, .manifest, .state, .ofRun, Option("last", value: "N", "how many lines (default: 50)"),
             Option("level", value: "LEVEL", "only from this level up: trace, debug, info, warning, error, fatal"),
@@ -32,7 +33,12 @@ extension Verb {
             }
             var reader = LogReader(path: path)
             _ = reader.new(filter)
-            show(reader.last(filter), call)
+            let lines = reader.last(filter)
+            if call.wantsJSON, !call.flag("follow") {
+                call.terminal.out("[\n" + lines.map { "  " + $0.json }.joined(separator: ",\n") + "\n]")
+                return .ok
+            }
+            show(lines, call)
             while call.flag("follow") {
                 usleep(200_000)
                 show(reader.new(filter), call)

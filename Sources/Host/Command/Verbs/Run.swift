@@ -92,18 +92,19 @@ private struct HostVerb {
 
     private func goBack(_ folder: RunFolder, _ resume: ResumeRecord?, _ why: String) throws(RunError) -> LiveHost? {
         guard let good = LastGood.read(from: folder) else { return nil }
-        let composition = try good.compose(in: folder, loader: try loader(folder), environment: call.environment)
+        let composition = try good.compose(in: folder, loader: try loader(folder, isLive: false), environment: call.environment)
         let host = try open(composition, resume)
         host.reportGoneBack("the restart failed, the manifest and libraries that traded before are used: \(why)")
         return host
     }
 
-    private func loader(_ folder: RunFolder) throws(RunError) -> Loader {
-        do throws(LoadError) { return try Loader(.init(cache: folder.cache)) } catch { throw .invalid(["\(error)"]) }
+    /// Real money only with pinned libraries; on paper a missing pin is a warning of the manifest.
+    private func loader(_ folder: RunFolder, isLive: Bool) throws(RunError) -> Loader {
+        do throws(LoadError) { return try Loader(.init(cache: folder.cache, allowUnpinned: !isLive)) } catch { throw .invalid(["\(error)"]) }
     }
 
     private func compose(_ report: ManifestReport, _ folder: RunFolder) throws(RunError) -> Composition {
-        try Composer.compose(report, loader: try loader(folder), environment: call.environment)
+        try Composer.compose(report, loader: try loader(folder, isLive: report.manifest?.mode == .live), environment: call.environment)
     }
 
     private func open(_ composition: Composition, _ resume: ResumeRecord?) throws(RunError) -> LiveHost {
@@ -115,7 +116,7 @@ private struct HostVerb {
         options.arguments = CommandLine.arguments
         options.version = Version.program
         if let text = call.environment["KEEL_KILL_AT"] {
-            guard let kill = LedgerKill(text) else { throw .usage("KEEL_KILL_AT is \"\(text)\": it must be before, between or after, a colon and a number") }
+            guard let kill = LedgerKill(text) else { throw .usage("KEEL_KILL_AT is \"\(text)\": it must be before or after, a colon and a number") }
             options.kill = kill
         }
         let host = try LiveHost(composition, options: options)

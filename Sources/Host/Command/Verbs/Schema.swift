@@ -10,7 +10,7 @@ extension Verb {
             Editors complete and check plugins.json by its schema: keep a copy beside it and name it in "$schema".
             The schemas are made of the tables that the program itself reads by.
             """,
-        arguments: [Argument("WHICH", .optional, "manifest, decision, or reference for the tables of docs/manifest.md (default: manifest)")],
+        arguments: [Argument("WHICH", .optional, "manifest or decision (default: manifest)")],
         options: [Option("write", value: "FOLDER", "write plugins.v1.json and decision.v1.json into this folder")],
         run: { call in
             let all = [("manifest", "plugins.v1.json", ManifestSchema.text), ("decision", "decision.v1.json", DecisionDefinition.schemaText)]
@@ -26,12 +26,8 @@ extension Verb {
                 return .ok
             }
             let which = call.arguments.first ?? "manifest"
-            if which == "reference" {
-                for (title, table) in ManifestSchema.reference { call.terminal.out("## \(title)\n\n\(table)") }
-                return .ok
-            }
             guard let (_, _, text) = all.first(where: { $0.0 == which }) else {
-                throw call.mistake("there is no schema \"\(which)\", only manifest, decision and reference")
+                throw call.mistake("there is no schema \"\(which)\", only manifest and decision")
             }
             call.terminal.raw(.out, text)
             return .ok

@@ -19,6 +19,8 @@ struct Book {
     let broker: Int
     let routerPort: Int
     let brokerFeatures: UInt64
+    /// A position below this is dust.
+    let leastQuantity: Int64
 
     // The market, in raw steps.
     var last: Int64 = 0
@@ -47,6 +49,8 @@ struct Book {
     let atrSeries: Int
     var candle: CandleClock
     let layer: ZLayer
+    let rules: ExitRules
+    let hasStages: Bool
     var statistics = GateStatistics()
     /// Square of the z that a wake condition waits for; infinite: none.
     var wakeVolumeSquared = Double.infinity
@@ -61,7 +65,8 @@ struct Book {
     // The rest, off the market path.
     var position = PositionState()
     var orders: [OrderState] = []
-    var closedOrders = Recent<OrderState>(capacity: 256)
+    /// Settled lately: venues repeat themselves, and a fill may come after the end.
+    var closedOrders: Recent<OrderState>
     var parents: [Parent] = []
     var cancels: [(request: UInt64, order: OrderID)] = []
     var asked = Ask()
@@ -75,6 +80,8 @@ struct Book {
     var regimes = Regimes()
     var atr = Atr()
     var block: SnapshotBlock
+    /// When the position was last held against its levels.
+    var watchedAt: Int64 = 0
     var lastExit: Int64 = 0
     var lastEntry: Int64 = 0
     var lastDecision: Int64 = 0
@@ -90,19 +97,32 @@ struct Book {
     /// Why the gate opened for nothing the last time.
     var lastBlocked: Rule?
     var lastFailure = ""
+}
 
+// Questions about a book, asked through the pointer: a getter of the struct itself would copy all of it.
+extension UnsafeMutablePointer<Book> {
     /// Something of this instrument may live at the venue without our knowing.
-    var inDoubt: Bool { orders.contains { $0.status == .inDoubt || ($0.status.isTerminal && !$0.isSettled) } }
+    var inDoubt: Bool {
+        for index in 0..<pointee.orders.count {
+            let status = pointee.orders[index].status
+            if status == .inDoubt || (status.isTerminal && !pointee.orders[index].isSettled) { return true }
+        }
+        return false
+    }
 
-    var isFlat: Bool { instrument.isDust(position.quantity) }
+    @inline(__always)
+    var isFlat: Bool {
+        let raw = pointee.position.quantity.raw
+        return raw == 0 || raw.magnitude < UInt128(truncatingIfNeeded: pointee.leastQuantity)
+    }
 
-    var marketAt: Int64 { max(tradeAt, max(quoteAt, barAt)) }
+    var marketAt: Int64 { max(pointee.tradeAt, max(pointee.quoteAt, pointee.barAt)) }
 
-    /// What a market order would meet now: the quote if it is not older than the last trade by more than `age`, else the last price.
+    /// What a market order would meet now: the quote if it is not out of date, else the last price.
     func price(for side: UInt32, now: Int64, freshness: Int64?) -> Fixed {
-        let quoted = side == KEEL_BUY ? ask : bid
-        if quoted > 0, freshness == nil || now - quoteAt <= (freshness ?? 0) { return Fixed(raw: quoted) }
-        return Fixed(raw: last)
+        let quoted = side == KEEL_BUY ? pointee.ask : pointee.bid
+        if quoted > 0, freshness == nil || now - pointee.quoteAt <= (freshness ?? 0) { return Fixed(raw: quoted) }
+        return Fixed(raw: pointee.last)
     }
 }
 
@@ -150,10 +170,19 @@ struct Parent {
     /// Filled by its children.
     var filled: Int64 = 0
     var children: UInt16 = 0
+    /// Legs its children have used: one bit each up to 64, above that only ever higher ones.
+    var legs: UInt64 = 0
+    var highestLeg: UInt16 = 0
     /// The router sends nothing more for it.
     var done = false
 
     var id: OrderID { OrderID(order.id) }
+
+    mutating func use(leg: UInt16) {
+        children &+= 1
+        if (1...64).contains(leg) { legs |= 1 << UInt64(leg - 1) }
+        highestLeg = max(highestLeg, leg)
+    }
 }
 
 /// The last elements, oldest first to go.
@@ -171,6 +200,15 @@ struct Recent<Element> {
             elements[oldest] = element
             oldest = oldest + 1 == capacity ? 0 : oldest + 1
         }
+    }
+
+    /// The newest that matches.
+    func newest(where matches: (borrowing Element) -> Bool) -> Int? {
+        for age in 1...max(elements.count, 1) where age <= elements.count {
+            let index = (oldest + elements.count - age) % elements.count
+            if matches(elements[index]) { return index }
+        }
+        return nil
     }
 
     mutating func remove(where matches: (Element) -> Bool) {

@@ -16,7 +16,8 @@ struct Composition {
     let stride: Int
     let brokerOfPort: [Int]
 
-    init(_ plan: EnginePlan) throws(EngineError) {
+    /// `memory`: how many settled orders a book remembers.
+    init(_ plan: EnginePlan, memory: Int) throws(EngineError) {
         // Everything that can fail comes before anything is allocated.
         let ports = try Self.index(plan.ports.map(\.name), "plugin")
         let symbols = try Self.index(plan.instruments.map(\.symbol), "instrument")
@@ -74,7 +75,7 @@ struct Composition {
                     bookCount: pipeline.instruments.count, broker: brokerOfPort[pipeline.broker], chain: pipeline.deciders, wants: wants,
                     barsWanted: bars, state: state))
             for instrument in pipeline.instruments {
-                let book = Self.makeBook(next, index, instrument, pipeline, plan, brokerOfPort, observed: &observed, answers: answerCells)
+                let book = Self.makeBook(next, index, instrument, pipeline, plan, brokerOfPort, observed: &observed, answers: answerCells, memory: memory)
                 (books + next).initialize(to: book)
                 for feed in pipeline.feeds {
                     perRoute[feed * stride + instrument + 1].append(Int32(next))
@@ -118,7 +119,7 @@ struct Composition {
 
     private static func makeBook(
         _ index: Int, _ pipelineIndex: Int, _ instrument: Int, _ pipeline: Resolved, _ plan: EnginePlan, _ brokerOfPort: [Int],
-        observed: inout Set<Int>, answers: UnsafeMutablePointer<keel_status>
+        observed: inout Set<Int>, answers: UnsafeMutablePointer<keel_status>, memory: Int
     ) -> Book {
         let settings = pipeline.settings
         let described = plan.instruments[instrument]
@@ -146,10 +147,12 @@ struct Composition {
             instrument: Instrument(described, id: keel_instrument_id(instrument + 1)), symbol: described.symbol, base: described.base,
             quote: described.quote, baseHash: Mix.hash(described.base).lo, quoteHash: Mix.hash(described.quote).lo,
             brokerPort: pipeline.broker, broker: brokerOfPort[pipeline.broker], routerPort: pipeline.router,
-            brokerFeatures: plan.ports[pipeline.broker].broker?.pointee.order_features ?? 0, series: series, seriesCount: ordered.count,
+            brokerFeatures: plan.ports[pipeline.broker].broker?.pointee.order_features ?? 0,
+            leastQuantity: max(described.lot.raw, described.minimumQuantity.raw, 1), series: series, seriesCount: ordered.count,
             atrSeries: settings.position.atrMultiple == nil ? -1 : ordered.firstIndex(of: settings.position.atrBars) ?? -1,
-            candle: CandleClock(duration: settings.gate.candle ?? 0), layer: ZLayer(settings.gate), observers: observers,
-            observerCount: observerCount, block: SnapshotBlock(capacity: 8192 + bars))
+            candle: CandleClock(duration: settings.gate.candle ?? 0), layer: ZLayer(settings.gate), rules: ExitRules(settings.position),
+            hasStages: !settings.position.stages.isEmpty, observers: observers,
+            observerCount: observerCount, closedOrders: Recent(capacity: memory), block: SnapshotBlock(capacity: 8192 + bars))
     }
 }
 

@@ -7,7 +7,9 @@ import PluginKit
 /// calling it also goes to `accept`: it is queued and processed, in order, before the outermost call returns.
 ///
 /// A shell that keeps a journal of its inputs calls `prepare` for a market event, then writes it, then calls `accept` with
-/// `prepared: true`: what timers and simulated venues bring about then stands before the event, as it was processed.
+/// `prepared: true`: what timers and simulated venues bring about then stands before the event, as it was processed. It also
+/// writes down every `advance` that had something due (`nextTimer` not later than its time), and every command. Whatever is
+/// emitted while the engine is busy happens at `now`: write it down with that time.
 public final class Engine {
     public let plan: EnginePlan
     let outlet: any Outlet
@@ -38,7 +40,7 @@ public final class Engine {
 
     /// Resolves every name of the plan and takes over `restored`; calls nobody.
     public init(plan: EnginePlan, outlet: any Outlet, learner: (any Learner)? = nil, restored: EngineState? = nil) throws(EngineError) {
-        let composed = try Composition(plan)
+        let composed = try Composition(plan, memory: outlet.recording.contains(.state) ? 2_048 : 64)
         self.plan = plan
         self.outlet = outlet
         self.learner = learner
@@ -60,7 +62,10 @@ public final class Engine {
         portCount = plan.ports.count
         brokerOfPort = composed.brokerOfPort
         core = .allocate(capacity: 1)
-        core.initialize(to: Core(timers: TimerQueue(owners: max(bookCount, max(pipelineCount, brokerCount)))))
+        core.initialize(
+            to: Core(
+                timers: TimerQueue(owners: max(bookCount, max(pipelineCount, brokerCount))),
+                seen: SeenFills(capacity: max(recordsState ? 16_384 : 2_048, restored?.fills.count ?? 0))))
         if let restored { try restore(restored) }
         for index in 0..<pipelineCount { remark(pipelines + index) }
     }
@@ -130,10 +135,13 @@ public final class Engine {
     @inline(__always)
     public func prepare(for event: UnsafePointer<keel_event>, from port: Int) {
         let time = event.pointee.at_host
-        if time >= core.pointee.timers.next { advance(to: time) }
-        if time > core.pointee.now { core.pointee.now = time }
         let kind = UInt32(event.pointee.kind)
-        if kind >= KEEL_EV_QUOTE, kind < KEEL_EV_ORDER, port >= 0, port < portCount, Int(event.pointee.instrument) < stride {
+        let isMarket = kind >= KEEL_EV_QUOTE && kind < KEEL_EV_ORDER
+        // What is due at the very moment of a market event comes after it: a timer should see the bar that closes with it.
+        let before = isMarket ? time &- 1 : time
+        if before >= core.pointee.timers.next { advance(to: before) }
+        if time > core.pointee.now { core.pointee.now = time }
+        if isMarket, port >= 0, port < portCount, Int(event.pointee.instrument) < stride {
             let route = routes + (port &* stride &+ Int(event.pointee.instrument))
             if route.pointee.venueCount != 0 { showVenues(event, route) }
         }

@@ -119,7 +119,7 @@ extension Engine {
     func allowed(_ book: UnsafeMutablePointer<Book>, _ purpose: UInt32) -> UInt32 {
         let mayShort = pipelines[book.pointee.pipeline].settings.risk.allowShort
         var bits: UInt32 = 0
-        if book.pointee.isFlat {
+        if book.isFlat {
             bits = KEEL_MAY_BUY
             if mayShort { bits |= KEEL_MAY_SELL | KEEL_MAY_SHORT }
         } else if book.pointee.position.isLong {
@@ -175,7 +175,7 @@ extension Engine {
         let gate = book.pointee.asked.gate
         finishAsk(book, nextCheck: 0)
         armWatchdogSoon(book)
-        if wasReview || !book.pointee.isFlat { reviewByScore(book, sequence: sequence, gate: gate) }
+        if wasReview || !book.isFlat { reviewByScore(book, sequence: sequence, gate: gate) }
     }
 
     /// The question is over, answered or not.
@@ -343,17 +343,17 @@ extension Engine {
         _ decision: Decision, _ asked: Ask, _ book: UnsafeMutablePointer<Book>, _ port: Int, _ event: UnsafePointer<keel_event>,
         _ answer: UnsafePointer<keel_ev_decision>
     ) {
-        let settings = pipelines[book.pointee.pipeline].settings
-        if let limit = settings.position.exitProbability, let said = decision.exitProbability, said >= limit, !book.pointee.isFlat {
+        let pipeline = pipelines + book.pointee.pipeline
+        if let limit = pipeline.pointee.settings.position.exitProbability, let said = decision.exitProbability, said >= limit, !book.isFlat {
             let result = leave(book, .exitProbability, level: .zero, sequence: asked.sequence)
             return conclude(result, decision, asked, book, port, event, answer)
         }
         if decision.action == KEEL_ACT_HOLD { return note(decision, asked, book, port, .hold, .none, event, answer) }
         let side = decision.action == KEEL_ACT_BUY ? KEEL_BUY : KEEL_SELL
         let result: Result<OrderID, Refusal>
-        if !book.pointee.isFlat, book.pointee.position.isLong != (side == KEEL_BUY) {
+        if !book.isFlat, book.pointee.position.isLong != (side == KEEL_BUY) {
             result = reduce(book, side: side, decision, asked)
-        } else if side == KEEL_SELL, !settings.risk.allowShort {
+        } else if side == KEEL_SELL, !pipeline.pointee.settings.risk.allowShort {
             // A model that sells what it does not have is told so, and nothing else happens.
             result = .failure(Refusal(.noPosition))
         } else {

@@ -5,8 +5,7 @@ import PluginKit
 extension Engine {
     /// Equity at the newest prices, to eight decimals.
     func equity(_ pipeline: UnsafeMutablePointer<Pipeline>) -> Amount {
-        let (quotient, remainder) = pipeline.pointee.equity.quotientAndRemainder(dividingBy: Int128(Fixed.scale))
-        return Amount(raw: remainder < 0 ? quotient - 1 : quotient)
+        Amount(fine: pipeline.pointee.equity, rounding: .down)
     }
 
     /// Equity from scratch, in the steps it is kept in.
@@ -50,11 +49,19 @@ extension Engine {
         if let fraction = risk.drawdown, !pipeline.pointee.state.drawdownOpen, pipeline.pointee.peak > 0 {
             floor = pipeline.pointee.peak &- part(pipeline.pointee.peak, fraction)
         }
-        if let fraction = risk.dailyLoss, pipeline.pointee.state.dailyLossUntil <= now, pipeline.pointee.state.day.startEquity.isPositive {
-            let start = pipeline.pointee.state.day.startEquity.raw.multipliedReportingOverflow(by: Int128(Fixed.scale)).partialValue
-            floor = max(floor, start &- part(start, fraction))
+        if let limit = pipeline.pointee.dayLimit, pipeline.pointee.state.dailyLossUntil <= now {
+            floor = max(floor, limit.raw.multipliedReportingOverflow(by: Int128(Fixed.scale)).partialValue)
         }
         pipeline.pointee.floor = floor
+    }
+
+    /// The day's equity was set: what may be lost of it follows.
+    func setDayLimit(_ pipeline: UnsafeMutablePointer<Pipeline>) {
+        let start = pipeline.pointee.state.day.startEquity
+        pipeline.pointee.dayLimit = nil
+        if let fraction = pipeline.pointee.settings.risk.dailyLoss, start.isPositive, let part = try? start.multiplied(by: fraction) {
+            pipeline.pointee.dayLimit = try? start.subtracting(part)
+        }
     }
 
     /// A fraction of an equity, exact to 2^-32 of it, without a 128-bit division.
@@ -73,12 +80,9 @@ extension Engine {
         guard equity < pipeline.pointee.floor, core.pointee.started else { return }
         let amount = self.equity(pipeline)
         let risk = pipeline.pointee.settings.risk
-        if let fraction = risk.dailyLoss, pipeline.pointee.state.dailyLossUntil <= now {
-            let start = pipeline.pointee.state.day.startEquity
-            if let limit = try? start.subtracting(start.multiplied(by: fraction)), amount < limit {
-                pipeline.pointee.state.dailyLossUntil = nextDay(after: now)
-                open(.dailyLoss, pipeline, until: pipeline.pointee.state.dailyLossUntil, value: amount, limit: limit)
-            }
+        if let limit = pipeline.pointee.dayLimit, pipeline.pointee.state.dailyLossUntil <= now, amount < limit {
+            pipeline.pointee.state.dailyLossUntil = nextDay(after: now)
+            open(.dailyLoss, pipeline, until: pipeline.pointee.state.dailyLossUntil, value: amount, limit: limit)
         }
         if let fraction = risk.drawdown, !pipeline.pointee.state.drawdownOpen {
             let limit = pipeline.pointee.peak &- part(pipeline.pointee.peak, fraction)
@@ -131,6 +135,7 @@ extension Engine {
                 pipeline.pointee.state.costToday = .zero
                 setDirty(pipeline)
             }
+            setDayLimit(pipeline)
             setFloor(pipeline)
         }
         core.pointee.timers.arm(.day, 0, at: nextDay(after: now))

@@ -13,17 +13,18 @@ extension Engine {
             book.pointee.pending |= bits & ~(KEEL_GATE_PRICE_Z | KEEL_GATE_VOLUME_Z)
             return
         }
+        if core.pointee.ledgerFailed { probeLedger() }
         let pipeline = pipelines + book.pointee.pipeline
-        let flat = book.pointee.isFlat
+        let flat = book.isFlat
         if core.pointee.gateClosed || core.pointee.stopping { return blocked(book, Refusal(.gateClosed)) }
         if flat || bits & KEEL_GATE_REVIEW == 0 {
-            let context = riskContext(book, side: KEEL_BUY, seen: .zero, excluding: .none)
+            let context = riskContext(book, side: KEEL_BUY, seen: .zero, excluding: .none, sizes: false)
             if let refusal = RiskGate.conditionProblem(in: context) {
                 // With a position open the decider may still want to leave it.
                 if flat { return blocked(book, refusal) }
             }
         }
-        if refusesStale(book) { return blocked(book, Refusal(.staleMarket, Amount(raw: Int128(now - book.pointee.marketAt)), .zero)) }
+        if refusesStale(book) { return blocked(book, Refusal(.staleMarket, Amount(raw: Int128(now - book.marketAt)), .zero)) }
         book.pointee.lastBlocked = nil
         book.pointee.counters.count(bits)
         if onEvent { book.pointee.counters.passed &+= 1 } else { book.pointee.counters.timerPasses &+= 1 }
@@ -42,7 +43,7 @@ extension Engine {
     /// Nobody decides on a market that has gone silent, whatever the position.
     private func refusesStale(_ book: UnsafeMutablePointer<Book>) -> Bool {
         guard let limit = freshness(book) else { return false }
-        return book.pointee.marketAt == 0 || now - book.pointee.marketAt > limit
+        return book.marketAt == 0 || now - book.marketAt > limit
     }
 
     /// How old the market may be: bars arrive once a length, so that is added.
@@ -74,7 +75,7 @@ extension Engine {
             arm(.gate, book.pointee.index, at: now &+ gate.maximumInterval)
         }
         arm(.report, book.pointee.index, at: now &+ Span.hour)
-        if !book.pointee.isFlat { armPosition(book) }
+        if !book.isFlat { armPosition(book) }
         if !book.pointee.orders.isEmpty { arm(.orders, book.pointee.index, at: now &+ pipelines[book.pointee.pipeline].settings.risk.orderTimeout) }
     }
 

@@ -226,8 +226,8 @@ extension Engine {
     /// and wake conditions.
     @inline(never)
     func guards(_ book: UnsafeMutablePointer<Book>, low: Int64, high: Int64, last: Int64) -> UInt32 {
-        if !book.pointee.isFlat { watchPosition(book, low: Fixed(raw: low), high: Fixed(raw: high), last: Fixed(raw: last)) }
-        let open = !book.pointee.isFlat
+        if !book.isFlat { watchPosition(book, low: Fixed(raw: low), high: Fixed(raw: high), last: Fixed(raw: last)) }
+        let open = !book.isFlat
         let entry = book.pointee.position.entry
         let long = book.pointee.position.isLong
         let bits = wake(book) { condition in
@@ -255,23 +255,20 @@ extension Engine {
     func setGuards(_ book: UnsafeMutablePointer<Book>) {
         var low = Int64.min
         var high = Int64.max
-        let settings = pipelines[book.pointee.pipeline].settings
         let position = book.pointee.position
-        let open = !book.pointee.isFlat
+        let open = !book.isFlat
         if open, position.exiting == nil {
-            let levels = position.levels(settings.position)
+            let levels = position.levels(book.pointee.rules)
             if position.isLong {
                 low = max(levels.stop.raw, max(levels.trail.raw, levels.hard.raw))
                 high = position.peak.raw == .max ? .max : position.peak.raw + 1
             } else {
-                let stops = [levels.stop.raw, levels.trail.raw, levels.hard.raw].filter { $0 > 0 }
-                high = stops.min() ?? .max
+                if levels.stop.isPositive { high = levels.stop.raw }
+                if levels.trail.isPositive { high = min(high, levels.trail.raw) }
+                if levels.hard.isPositive { high = min(high, levels.hard.raw) }
                 low = position.peak.raw - 1
             }
-            for (index, stage) in settings.position.stages.enumerated() where position.stagesDone & (1 << UInt64(index)) == 0 {
-                guard let trigger = position.trigger(of: stage) else { continue }
-                if position.isLong { high = min(high, trigger.raw) } else { low = max(low, trigger.raw) }
-            }
+            if book.pointee.hasStages { setStageGuards(book, &low, &high) }
         }
         var volume = Double.infinity
         for condition in book.pointee.wakes {
@@ -285,6 +282,15 @@ extension Engine {
         book.pointee.wakeVolumeSquared = volume
     }
 
+    private func setStageGuards(_ book: UnsafeMutablePointer<Book>, _ low: inout Int64, _ high: inout Int64) {
+        let position = book.pointee.position
+        for (index, stage) in pipelines[book.pointee.pipeline].settings.position.stages.enumerated()
+        where position.stagesDone & (1 << UInt64(index)) == 0 {
+            guard let trigger = position.trigger(of: stage) else { continue }
+            if position.isLong { high = min(high, trigger.raw) } else { low = max(low, trigger.raw) }
+        }
+    }
+
     /// A bar of one of the kept lengths is complete.
     @inline(__always)
     func barClosed(_ book: UnsafeMutablePointer<Book>, _ index: Int) {
@@ -295,10 +301,10 @@ extension Engine {
     @inline(never)
     private func averageRange(_ book: UnsafeMutablePointer<Book>, _ index: Int) {
         guard let bar = book.pointee.series[index].newest else { return }
-        let settings = pipelines[book.pointee.pipeline].settings.position
+        let period = pipelines[book.pointee.pipeline].settings.position.atrPeriod
         book.pointee.atr.add(
-            high: Fixed(raw: bar.high).double, low: Fixed(raw: bar.low).double, close: Fixed(raw: bar.close).double, period: settings.atrPeriod)
-        if !book.pointee.isFlat, book.pointee.position.tighten(settings, atr: book.pointee.atr.value(period: settings.atrPeriod)) {
+            high: Fixed(raw: bar.high).double, low: Fixed(raw: bar.low).double, close: Fixed(raw: bar.close).double, period: period)
+        if !book.isFlat, book.pointee.position.tighten(book.pointee.rules, atr: book.pointee.atr.value(period: period)) {
             setGuards(book)
         }
         // The average itself must survive a restart, once an hour by default.

@@ -4,21 +4,26 @@ import PluginKit
 // From an intention to the broker: sizing, risk, router, risk again, durable intent, submit.
 extension Engine {
     /// Everything the risk gate looks at. `excluding` is the parent in question, which must not count against itself.
-    func riskContext(_ book: UnsafeMutablePointer<Book>, side: UInt32, seen: Fixed, excluding: OrderID) -> RiskContext {
+    /// `sizes` false: only what conditions are asked of.
+    func riskContext(
+        _ book: UnsafeMutablePointer<Book>, side: UInt32, seen: Fixed, excluding: OrderID, sizes: Bool = true
+    ) -> RiskContext {
         let pipeline = pipelines + book.pointee.pipeline
         let broker = brokers + book.pointee.broker
         let risk = pipeline.pointee.settings.risk
         var context = RiskContext(
-            now: now, instrument: book.pointee.instrument, settings: risk, price: book.pointee.price(for: side, now: now, freshness: risk.freshness),
-            seenPrice: seen, equity: equity(pipeline), position: book.pointee.isFlat ? .zero : book.pointee.position.quantity,
+            now: now, instrument: book.pointee.instrument, settings: risk, price: book.price(for: side, now: now, freshness: risk.freshness),
+            seenPrice: seen, equity: sizes || pipeline.pointee.state.drawdownOpen ? equity(pipeline) : .zero, position: book.isFlat ? .zero : book.pointee.position.quantity,
             brokerFeatures: book.pointee.brokerFeatures)
-        context.entering = Amount(raw: unfilled(book, .entry, excluding: excluding))
-        context.leaving = Amount(raw: abs(unfilled(book, .exit, excluding: excluding)))
-        context.exposure = exposure(pipeline, excluding: excluding)
+        if sizes {
+            context.entering = Amount(raw: unfilled(book, .entry, excluding: excluding))
+            context.leaving = Amount(raw: abs(unfilled(book, .exit, excluding: excluding)))
+            context.exposure = exposure(pipeline, excluding: excluding)
+        }
         context.ordersLastMinute = pipeline.pointee.minute.count(at: now)
         context.lastExit = book.pointee.lastExit
         context.session = book.pointee.session
-        context.marketAt = book.pointee.marketAt
+        context.marketAt = book.marketAt
         context.freshness = freshness(book)
         context.skew = plan.checksSkew ? book.pointee.skew : 0
         context.killed = core.pointee.killed
@@ -27,7 +32,7 @@ extension Engine {
         context.linkUp = !broker.pointee.linkDown
         context.synced = broker.pointee.synced
         context.agreed = broker.pointee.agreed && !book.pointee.disagrees
-        context.inDoubt = book.pointee.inDoubt
+        context.inDoubt = book.inDoubt
         context.dailyLossUntil = pipeline.pointee.state.dailyLossUntil
         context.streakUntil = pipeline.pointee.state.streakUntil
         context.drawdownOpen = pipeline.pointee.state.drawdownOpen
@@ -91,14 +96,12 @@ extension Engine {
 
     /// A decider's order against the position: less of it, all of it, or through zero where shorts are allowed.
     func reduce(_ book: UnsafeMutablePointer<Book>, side: UInt32, _ decision: Decision, _ asked: Ask) -> Result<OrderID, Refusal> {
-        let settings = pipelines[book.pointee.pipeline].settings
-        if settings.risk.minimumHold > 0, now - book.pointee.lastEntry < settings.risk.minimumHold {
-            return .failure(
-                Refusal(
-                    .minimumHold, Amount(raw: Int128(now - book.pointee.lastEntry)), Amount(raw: Int128(settings.risk.minimumHold))))
+        let risk = pipelines[book.pointee.pipeline].settings.risk
+        if risk.minimumHold > 0, now - book.pointee.lastEntry < risk.minimumHold {
+            return .failure(Refusal(.minimumHold, Amount(raw: Int128(now - book.pointee.lastEntry)), Amount(raw: Int128(risk.minimumHold))))
         }
         let position = book.pointee.position.quantity
-        if decision.quantity.isPositive, settings.risk.allowShort, UInt128(decision.quantity.raw.magnitude) > position.raw.magnitude {
+        if decision.quantity.isPositive, risk.allowShort, UInt128(decision.quantity.raw.magnitude) > position.raw.magnitude {
             return enter(book, side: side, decision, asked)
         }
         guard
@@ -160,7 +163,7 @@ extension Engine {
         alert(.warning, "router", book, "\(plan.ports[book.pointee.routerPort].name) did not take an exit: it goes to the broker directly")
         var order = parent.order
         order.id = parent.id.child(1).c
-        book.pointee.parents[index].children = 1
+        book.pointee.parents[index].use(leg: 1)
         submitChild(order, parent, book)
         dropDoneParents(book)
     }
@@ -200,7 +203,7 @@ extension Engine {
         if let refusal = childProblem(order, parent, book) {
             return refuseChild(order, parent, book, refusal)
         }
-        book.pointee.parents[index].children &+= 1
+        book.pointee.parents[index].use(leg: OrderID(order.id).child)
         noteRouting(book, .child, order, KEEL_OK)
         submitChild(order, parent, book)
     }
@@ -218,12 +221,11 @@ extension Engine {
         }
         let kinds = KEEL_ORD_MARKET | KEEL_ORD_LIMIT | KEEL_ORD_STOP | KEEL_ORD_STOP_LIMIT | KEEL_ORD_TAKE | KEEL_ORD_TAKE_LIMIT
         if (order.features & kinds).nonzeroBitCount != 1 { return Refusal(.childFeatures, Amount(raw: Int128(order.features)), .zero) }
+        if id.child <= 64 ? parent.legs & (1 << UInt64(id.child - 1)) != 0 : id.child <= parent.highestLeg { return Refusal(.repeatedOrder) }
         var live = Int128(parent.filled)
-        for other in book.pointee.orders where other.id.parent == parent.id {
-            if other.id == id { return Refusal(.repeatedOrder) }
-            live += Int128(other.leaves)
+        for index in 0..<book.pointee.orders.count where book.pointee.orders[index].id.parent == parent.id {
+            live += Int128(book.pointee.orders[index].leaves)
         }
-        for other in book.pointee.closedOrders.elements where other.id == id { return Refusal(.repeatedOrder) }
         if live + Int128(order.qty) > Int128(parent.order.qty) {
             return Refusal(.childBeyondParent, Amount(raw: live + Int128(order.qty)), Amount(raw: Int128(parent.order.qty)))
         }
@@ -373,9 +375,11 @@ extension Engine {
 
     // MARK: Cancel and replace
 
-    func cancel(_ book: UnsafeMutablePointer<Book>, _ index: Int) {
+    /// Asks the broker to cancel, once; `again` when the answer to that never came.
+    func cancel(_ book: UnsafeMutablePointer<Book>, _ index: Int, again: Bool = false) {
         let order = book.pointee.orders[index]
-        guard !order.status.isTerminal, !order.cancelRequested else { return }
+        guard !order.status.isTerminal, again || !order.cancelRequested else { return }
+        book.pointee.orders[index].changed = now
         book.pointee.orders[index].cancelRequested = true
         let request = makeRequest(.cancel, owner: book.pointee.index)
         book.pointee.cancels.append((request, order.id))
@@ -391,7 +395,8 @@ extension Engine {
         let id = book.pointee.cancels[place].order
         book.pointee.cancels.remove(at: place)
         guard let index = book.pointee.orders.firstIndex(where: { $0.id == id }), !book.pointee.orders[index].status.isTerminal else { return }
-        book.pointee.orders[index].cancelRequested = false
+        // Still wanted: the order timer asks again.
+        armOrders(book)
         if status == KEEL_E_NOT_FOUND { doubt(book, index, status: status, "cancel: not found at the venue") } else { wantSync(book.pointee.broker) }
     }
 
@@ -433,6 +438,7 @@ extension Engine {
         let old = book.pointee.orders[index]
         guard brokers[book.pointee.broker].canReplace else { return Refusal(.brokerFeature) }
         var legs = old.id.child
+        for parent in book.pointee.parents where parent.id == old.id.parent { legs = max(legs, parent.highestLeg) }
         for other in book.pointee.orders where other.id.parent == old.id.parent { legs = max(legs, other.id.child) }
         for other in book.pointee.closedOrders.elements where other.id.parent == old.id.parent { legs = max(legs, other.id.child) }
         guard legs < .max else { return Refusal(.outOfRange) }
@@ -457,6 +463,7 @@ extension Engine {
                 changed: now)
             state.request = makeRequest(.replace, owner: book.pointee.index)
             book.pointee.orders.append(state)
+            if let parent = book.pointee.parents.firstIndex(where: { $0.id == old.id.parent }) { book.pointee.parents[parent].use(leg: legs + 1) }
             noteIntent(book, state, replaces: old.id, notAfter: 0)
             guard makeDurable() || old.role == .exit else {
                 dropUnsent(state.id, book, Refusal(.ledger))

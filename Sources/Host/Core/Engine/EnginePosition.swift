@@ -5,10 +5,10 @@ import PluginKit
 extension Engine {
     /// A market range, seen while a position is open.
     func watchPosition(_ book: UnsafeMutablePointer<Book>, low: Fixed, high: Fixed, last: Fixed) {
-        let settings = pipelines[book.pointee.pipeline].settings.position
         guard book.pointee.position.exiting == nil else { return }
+        book.pointee.watchedAt = now
         // The stop comes first: within one range nobody knows what happened before what.
-        if let crossed = book.pointee.position.crossed(settings, low: low, high: high) {
+        if let crossed = book.pointee.position.crossed(book.pointee.rules, low: low, high: high) {
             _ = leave(book, crossed.why, level: crossed.level, sequence: nil)
             return
         }
@@ -17,12 +17,13 @@ extension Engine {
             // Written when it means something; the rest follows with the next look.
             if (peak &- book.pointee.savedPeak).magnitude > peak.magnitude / 2000 { setDirty(book) }
         }
-        if !settings.stages.isEmpty { takeStages(book, price: last, settings) }
+        if book.pointee.hasStages { takeStages(book, price: last) }
     }
 
-    private func takeStages(_ book: UnsafeMutablePointer<Book>, price: Fixed, _ settings: PositionSettings) {
+    private func takeStages(_ book: UnsafeMutablePointer<Book>, price: Fixed) {
+        let stages = pipelines[book.pointee.pipeline].settings.position.stages
         guard unfilled(book, .exit, excluding: .none) == 0,
-            let reached = book.pointee.position.reachedStages(settings, price: price, instrument: book.pointee.instrument)
+            let reached = book.pointee.position.reachedStages(stages, price: price, instrument: book.pointee.instrument)
         else { return }
         let rest = (try? book.pointee.position.quantity.magnitude().subtracting(Amount(reached.quantity))) ?? .zero
         if book.pointee.instrument.isDust(rest) {
@@ -54,7 +55,7 @@ extension Engine {
 
     /// Closes the whole position. The first who asks does it; everyone after is told that it is under way.
     func leave(_ book: UnsafeMutablePointer<Book>, _ why: ExitReason, level: Fixed, sequence: UInt64?) -> Result<OrderID, Refusal> {
-        guard !book.pointee.isFlat else { return .failure(Refusal(.noPosition)) }
+        guard !book.isFlat else { return .failure(Refusal(.noPosition)) }
         guard book.pointee.position.exiting == nil else { return .failure(Refusal(.alreadyExiting)) }
         book.pointee.position.exiting = why
         book.pointee.position.exitLevel = level
@@ -79,7 +80,7 @@ extension Engine {
 
     /// An order for what nothing closes yet. With nothing left to send, what is live must come to its end first.
     private func sendExit(_ book: UnsafeMutablePointer<Book>, sequence: UInt64) -> Result<OrderID, Refusal> {
-        guard let why = book.pointee.position.exiting, !book.pointee.isFlat else { return .failure(Refusal(.noPosition)) }
+        guard let why = book.pointee.position.exiting, !book.isFlat else { return .failure(Refusal(.noPosition)) }
         let closing = Amount(raw: unfilled(book, .exit, excluding: .none))
         guard let open = try? book.pointee.position.quantity.adding(closing), !book.pointee.instrument.isDust(open),
             open.isPositive == book.pointee.position.isLong,
@@ -113,7 +114,7 @@ extension Engine {
     }
 
     func exitTimer(_ book: UnsafeMutablePointer<Book>) {
-        guard book.pointee.position.exiting != nil, !book.pointee.isFlat else { return }
+        guard book.pointee.position.exiting != nil, !book.isFlat else { return }
         if unfilled(book, .exit, excluding: .none) == 0 {
             _ = sendExit(book, sequence: nextSequence(book))
         } else {
@@ -124,33 +125,38 @@ extension Engine {
 
     /// Something of an exit came to its end: if all of it did and the position is still there, another order follows.
     func continueExit(_ book: UnsafeMutablePointer<Book>) {
-        if book.pointee.isFlat { return }
+        if book.isFlat { return }
         if unfilled(book, .exit, excluding: .none) == 0 { retryExit(book) }
     }
 
     // MARK: Life of a position
 
     func armPosition(_ book: UnsafeMutablePointer<Book>) {
-        let settings = pipelines[book.pointee.pipeline].settings.position
-        arm(.safety, book.pointee.index, at: now &+ max(settings.interval, 1))
-        if let review = settings.review, core.pointee.timers.deadline(.review, book.pointee.index) == nil {
+        arm(.safety, book.pointee.index, at: now &+ safetyInterval(book))
+        if let review = pipelines[book.pointee.pipeline].settings.position.review, core.pointee.timers.deadline(.review, book.pointee.index) == nil {
             arm(.review, book.pointee.index, at: now &+ max(review, 1))
         }
         if book.pointee.position.exiting != nil { retryExit(book) }
+    }
+
+    /// Between two bars nothing new is known, so a book that lives on bars is not looked at more often than they come.
+    private func safetyInterval(_ book: UnsafeMutablePointer<Book>) -> Int64 {
+        let slow = book.pointee.tradeAt == 0 && book.pointee.quoteAt == 0 ? book.pointee.barLength : 0
+        return max(pipelines[book.pointee.pipeline].settings.position.interval, slow, 1)
     }
 
     /// After a fill: a position that opened, ended or changed sides.
     func positionChanged(
         _ book: UnsafeMutablePointer<Book>, before: PositionState, wasFlat: Bool, _ effect: FillEffect, price: Fixed, order: OrderState
     ) {
-        let isFlat = book.pointee.isFlat
+        let isFlat = book.isFlat
         let turned = !wasFlat && !isFlat && before.isLong != book.pointee.position.isLong
         if !wasFlat, isFlat || turned { concludePosition(book, before: before, effect, price: price, order: order, turned: turned) }
         if !isFlat, wasFlat || turned {
             book.pointee.lastEntry = now
             book.pointee.openRegime = book.pointee.regimes.regime
-            let settings = pipelines[book.pointee.pipeline].settings.position
-            _ = book.pointee.position.tighten(settings, atr: book.pointee.atr.value(period: settings.atrPeriod))
+            let period = pipelines[book.pointee.pipeline].settings.position.atrPeriod
+            _ = book.pointee.position.tighten(book.pointee.rules, atr: book.pointee.atr.value(period: period))
             book.pointee.savedPeak = 0
             core.pointee.timers.disarm(.review, book.pointee.index)
             armPosition(book)
@@ -170,7 +176,9 @@ extension Engine {
         noteExit(book, before: before, effect, price: price, order: order, whole: true, why: why, profit: profit)
         book.pointee.lastExit = now
         book.pointee.exitAttempts = 0
-        for kind in [TimerQueue.Kind.safety, .review, .exit] { core.pointee.timers.disarm(kind, book.pointee.index) }
+        core.pointee.timers.disarm(.safety, book.pointee.index)
+        core.pointee.timers.disarm(.review, book.pointee.index)
+        core.pointee.timers.disarm(.exit, book.pointee.index)
         if !turned {
             // What is left is dust; it keeps its cost, everything else of the position is over.
             var rest = PositionState()
@@ -215,7 +223,8 @@ extension Engine {
             learner.tradeClosed(
                 ClosedTrade(
                     pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, opened: before.opened, closed: now, profit: ratio,
-                    regime: book.pointee.openRegime, signals: book.pointee.openSignals, why: why))
+                    regime: book.pointee.openRegime, signals: book.pointee.openSignals, why: why,
+                    side: before.isLong ? 1 : -1))
             book.pointee.openSignals = []
         }
     }
@@ -236,16 +245,17 @@ extension Engine {
     // MARK: Looks in between
 
     func safetyTimer(_ book: UnsafeMutablePointer<Book>) {
-        guard !book.pointee.isFlat else { return }
-        let settings = pipelines[book.pointee.pipeline].settings
-        arm(.safety, book.pointee.index, at: now &+ max(settings.position.interval, 1))
+        guard !book.isFlat else { return }
+        arm(.safety, book.pointee.index, at: now &+ safetyInterval(book))
         if book.pointee.savedPeak != book.pointee.position.peak.raw { setDirty(book) }
         if book.pointee.position.exiting != nil { return continueExit(book) }
+        // On a live market every price was held against the levels when it came; this is for the silence in between.
         let price = Fixed(raw: book.pointee.last)
-        guard price.isPositive else { return }
-        watchPosition(book, low: price, high: price, last: price)
-        setGuards(book)
-        if let limit = freshness(book), now - book.pointee.marketAt > limit {
+        if price.isPositive, price.raw <= book.pointee.guardLow || price.raw >= book.pointee.guardHigh {
+            watchPosition(book, low: price, high: price, last: price)
+            setGuards(book)
+        }
+        if let limit = freshness(book), now - book.marketAt > limit {
             if !book.pointee.staleAlerted {
                 book.pointee.staleAlerted = true
                 alert(.critical, "stale", book, "no market data of \(book.pointee.symbol) while a position is open: its stops are blind")
@@ -256,7 +266,7 @@ extension Engine {
     }
 
     func reviewTimer(_ book: UnsafeMutablePointer<Book>) {
-        guard !book.pointee.isFlat, let review = pipelines[book.pointee.pipeline].settings.position.review else { return }
+        guard !book.isFlat, let review = pipelines[book.pointee.pipeline].settings.position.review else { return }
         arm(.review, book.pointee.index, at: now &+ max(review, 1))
         setDirty(book)
         if book.pointee.position.exiting == nil { pass(book, KEEL_GATE_REVIEW, onEvent: false) }
@@ -264,7 +274,7 @@ extension Engine {
 
     /// No decider answered: five signals decide whether the position stays.
     func reviewByScore(_ book: UnsafeMutablePointer<Book>, sequence: UInt64, gate: UInt32) {
-        guard !book.pointee.isFlat, book.pointee.position.exiting == nil, let score = reviewScore(book).value else { return }
+        guard !book.isFlat, book.pointee.position.exiting == nil, let score = reviewScore(book).value else { return }
         let limit = pipelines[book.pointee.pipeline].settings.position.exitScore
         let leaves = score < limit
         var order = OrderID.none
@@ -295,7 +305,7 @@ extension Engine {
     }
 
     func reviewScore(_ book: UnsafeMutablePointer<Book>) -> ReviewScore {
-        let settings = pipelines[book.pointee.pipeline].settings.position
+        let settings = book.pointee.rules
         let position = book.pointee.position
         let price = Fixed(raw: book.pointee.last)
         var closes: [Double] = []

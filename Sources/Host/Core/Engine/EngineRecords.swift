@@ -77,6 +77,13 @@ extension Engine {
         return durable
     }
 
+    /// Whether the disk has come back, now and then.
+    func probeLedger() {
+        guard now &- core.pointee.probedAt >= 10 * Span.second else { return }
+        core.pointee.probedAt = now
+        _ = makeDurable()
+    }
+
     func recordHeader() {
         guard recordsState else { return }
         record(.state(.header(headerState())))

@@ -84,6 +84,7 @@ extension Engine {
             pipeline.pointee.state = state
             pipeline.pointee.peak = state.peakEquity.raw.multipliedReportingOverflow(by: Int128(Fixed.scale)).partialValue
             setListening(pipeline)
+            setDayLimit(pipeline)
             pipeline.pointee.serving = pipeline.pointee.chain.firstIndex { $0.name == saved.serving } ?? -1
         }
     }
@@ -107,7 +108,7 @@ extension Engine {
             book.pointee.marked = saved.position.entry.raw
             if saved.timerAt > 0 { core.pointee.timers.arm(.gate, index, at: saved.timerAt) }
             if saved.watchdogAt > 0 { core.pointee.timers.arm(.watchdog, index, at: saved.watchdogAt) }
-            if saved.reviewAt > 0, !book.pointee.isFlat { core.pointee.timers.arm(.review, index, at: saved.reviewAt) }
+            if saved.reviewAt > 0, !book.isFlat { core.pointee.timers.arm(.review, index, at: saved.reviewAt) }
             setGuards(book)
         }
     }
@@ -144,7 +145,10 @@ extension Engine {
         case .flatten(let name): flatten(name)
         case .resetBreaker(let name): resetBreaker(name)
         case .closeGate: core.pointee.gateClosed = true
-        case .openGate: core.pointee.gateClosed = false
+        case .openGate:
+            core.pointee.gateClosed = false
+            // A disk that failed is tried again: with nothing to send nobody else would.
+            if core.pointee.ledgerFailed { _ = makeDurable() }
         case .sync: for index in 0..<brokerCount { startSync(index) }
         case .cancel(let id): if let found = find(id), found.1 >= 0 { cancel(found.0, found.1) }
         case .replace(let id, let quantity, let limit): _ = replace(id, quantity: quantity, limit: limit)
@@ -167,7 +171,7 @@ extension Engine {
     private func flatten(_ name: String?) {
         for index in 0..<bookCount where name == nil || pipelines[books[index].pipeline].settings.name == name {
             let book = books + index
-            if book.pointee.isFlat {
+            if book.isFlat {
                 cancelAll(book) { _ in true }
             } else if case .failure(let refusal) = leave(book, .flatten, level: .zero, sequence: nil) {
                 refuse(book, refusal)
@@ -199,6 +203,7 @@ extension Engine {
                 note(.decider, pipeline, open: false, until: 0, value: .zero, limit: .zero, port: pipeline.pointee.chain[place].port)
             }
             setListening(pipeline)
+            setDayLimit(pipeline)
             setFloor(pipeline)
             setDirty(pipeline)
         }

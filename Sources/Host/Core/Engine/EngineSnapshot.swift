@@ -73,21 +73,21 @@ extension Engine {
     private func fillPosition(_ book: UnsafeMutablePointer<Book>, _ pipeline: UnsafeMutablePointer<Pipeline>) {
         let header = book.pointee.block.header
         let position = book.pointee.position
-        let settings = pipeline.pointee.settings.position
+        let rules = book.pointee.rules
         header.pointee.equity = equity(pipeline).c
         header.pointee.cash = pipeline.pointee.state.cash.c
         header.pointee.realised_today = pipeline.pointee.state.day.realised.c
         header.pointee.fees_today = pipeline.pointee.state.day.fees.c
-        header.pointee.stop_fraction = settings.stopLoss?.raw ?? 0
-        header.pointee.trail_fraction = settings.trailing?.raw ?? 0
-        header.pointee.trail_activation = settings.trailing == nil ? 0 : settings.trailingActivation.raw
-        if book.pointee.isFlat { return }
+        header.pointee.stop_fraction = rules.stopLoss?.raw ?? 0
+        header.pointee.trail_fraction = rules.trailing?.raw ?? 0
+        header.pointee.trail_activation = rules.trailing == nil ? 0 : rules.trailingActivation.raw
+        if book.isFlat { return }
         header.pointee.position = position.quantity.c
         header.pointee.entry = position.entry.raw
         header.pointee.opened = position.opened
         header.pointee.peak = position.peak.raw
         header.pointee.unrealised = position.unrealised(at: Fixed(raw: book.pointee.marked), instrument: book.pointee.instrument).c
-        let levels = position.levels(settings)
+        let levels = position.levels(rules)
         header.pointee.stop = levels.stop.raw
         header.pointee.trail = levels.trail.raw
         header.pointee.hard_stop = levels.hard.raw
@@ -99,9 +99,7 @@ extension Engine {
         header.pointee.max_fraction = risk.maximumFraction.raw
         header.pointee.max_position = (risk.maximumPosition ?? .zero).c
         header.pointee.max_order = (risk.maximumOrder ?? .zero).c
-        if let fraction = risk.dailyLoss, let floor = try? pipeline.pointee.state.day.startEquity.multiplied(by: fraction),
-            let lost = try? pipeline.pointee.state.day.startEquity.subtracting(equity(pipeline)), let left = try? floor.subtracting(lost)
-        {
+        if let limit = pipeline.pointee.dayLimit, let left = try? Amount(header.pointee.equity).subtracting(limit) {
             header.pointee.daily_loss_left = max(left, .zero).c
         }
         header.pointee.kelly_cap = Sizing.kellyCap(pipeline.pointee.state.kelly, risk)?.raw ?? 0
@@ -116,14 +114,14 @@ extension Engine {
     }
 
     private func addStages(_ book: UnsafeMutablePointer<Book>, _ pipeline: UnsafeMutablePointer<Pipeline>) {
+        guard book.pointee.hasStages else { return }
         let stages = pipeline.pointee.settings.position.stages
-        if stages.isEmpty { return }
         let list = book.pointee.block.list(of: stages.count, stride: MemoryLayout<keel_stage>.stride)
         for (index, stage) in stages.enumerated() {
             let done: UInt32 = book.pointee.position.stagesDone & (1 << UInt64(index)) != 0 ? 1 : 0
             book.pointee.block.store(
                 keel_stage(
-                    trigger: (book.pointee.isFlat ? nil : book.pointee.position.trigger(of: stage))?.raw ?? stage.gain.raw,
+                    trigger: (book.isFlat ? nil : book.pointee.position.trigger(of: stage))?.raw ?? stage.gain.raw,
                     fraction: stage.fraction.raw, done: done, reserved: 0), at: index, of: list)
         }
         book.pointee.block.header.pointee.stages = list

@@ -3,6 +3,8 @@ import PluginKit
 
 // Agreement with the venues: after every start and reconnect, and whenever something is in doubt.
 extension Engine {
+    static var syncInterval: Int64 { 15 * Span.minute }
+
     func startSync(_ index: Int) {
         let slot = brokers + index
         guard slot.pointee.request == 0 else {
@@ -197,7 +199,12 @@ extension Engine {
             setDirty(slot)
             for number in 0..<bookCount where books[number].broker == index { books[number].disagrees = false }
             if !wasAgreed { alert(.info, "agreement", "\(slot.pointee.name): venue and ledger agree") }
-            if slot.pointee.wanted { wantSync(index) }
+            if slot.pointee.wanted {
+                wantSync(index)
+            } else if !plan.ports[slot.pointee.port].inline {
+                // The venue's truth is looked at now and then without a reason, too: it finds what no message told.
+                arm(.broker, index, at: now &+ Self.syncInterval)
+            }
         } else {
             slot.pointee.attempts += 1
             if slot.pointee.attempts == 2 || wasAgreed {
@@ -220,6 +227,7 @@ extension Engine {
             remark(pipeline)
             pipeline.pointee.peak = max(pipeline.pointee.peak, pipeline.pointee.equity)
             if pipeline.pointee.state.day.startEquity.isZero { pipeline.pointee.state.day.startEquity = equity(pipeline) }
+            setDayLimit(pipeline)
             setFloor(pipeline)
             setDirty(pipeline)
         }
@@ -249,7 +257,7 @@ extension Engine {
             if due > now {
                 next = min(next, due)
             } else if order.status.isTerminal || order.cancelRequested {
-                if order.cancelRequested { book.pointee.orders[index].cancelRequested = false }
+                if !order.status.isTerminal { cancel(book, index, again: true) }
                 asks = true
                 next = min(next, now &+ timeout)
             } else {

@@ -20,13 +20,13 @@ extension Engine {
 
     private func find(_ id: OrderID, in book: UnsafeMutablePointer<Book>) -> (UnsafeMutablePointer<Book>, Int)? {
         for index in 0..<book.pointee.orders.count where book.pointee.orders[index].id == id { return (book, index) }
-        if book.pointee.closedOrders.elements.contains(where: { $0.id == id }) { return (book, -1) }
+        if book.pointee.closedOrders.newest(where: { $0.id == id }) != nil { return (book, -1) }
         return nil
     }
 
     /// A closed order that something is still said about comes back among the live ones.
     func reopen(_ book: UnsafeMutablePointer<Book>, _ id: OrderID) -> Int? {
-        guard let place = book.pointee.closedOrders.elements.firstIndex(where: { $0.id == id }) else { return nil }
+        guard let place = book.pointee.closedOrders.newest(where: { $0.id == id }) else { return nil }
         book.pointee.orders.append(book.pointee.closedOrders.elements[place])
         book.pointee.closedOrders.remove { $0.id == id }
         return book.pointee.orders.count - 1
@@ -70,14 +70,17 @@ extension Engine {
         var index = found.1
         if index < 0 {
             // Of a closed order only what changes it matters.
-            guard var probe = book.pointee.closedOrders.elements.first(where: { $0.id == id }), probe.take(said, at: now),
-                let place = reopen(book, id)
-            else { return }
-            index = place
+            guard let place = book.pointee.closedOrders.newest(where: { $0.id == id }) else { return }
+            var probe = book.pointee.closedOrders.elements[place]
+            guard probe.take(said, at: now), let opened = reopen(book, id) else {
+                // The router may not have heard of this end: its fills said it to us before.
+                return outlet.routerEvent(book.pointee.routerPort, event)
+            }
+            index = opened
         }
         let before = book.pointee.orders[index].status
         let wasInferred = book.pointee.orders[index].inferred
-        guard book.pointee.orders[index].take(said, at: now) else { return }
+        guard book.pointee.orders[index].take(said, at: now) else { return outlet.routerEvent(book.pointee.routerPort, event) }
         let after = book.pointee.orders[index].status
         noteOrder(
             book, index, before: before, vendorCode: report.pointee.vendor_code,
@@ -129,6 +132,8 @@ extension Engine {
             }
         }
         dropDoneParents(book)
+        // Cancels whose end got lost are over when their orders are.
+        if book.pointee.orders.isEmpty, !book.pointee.cancels.isEmpty { book.pointee.cancels.removeAll() }
         if book.pointee.position.exiting != nil { continueExit(book) }
     }
 
@@ -223,7 +228,7 @@ extension Engine {
         let beforeStatus = order.status
         try order.take(fill: quantity, worth: money, fee: fee.money, at: now)
         let before = book.pointee.position
-        let wasFlat = book.pointee.isFlat
+        let wasFlat = book.isFlat
         let at = event.pointee.at_source != 0 ? min(event.pointee.at_source, now) : now
         let effect = try before.taking(
             side: order.side, quantity: quantity, price: price, money: money, fee: fee.money, feeQuantity: fee.quantity, isDust: wasFlat, at: at)
@@ -335,7 +340,7 @@ extension Engine {
         guard !asset.isEmpty, asset.utf8.count <= 64 else { return }
         let total = Amount(balance.pointee.total)
         if slot.pointee.request != 0, UInt32(event.pointee.flags) & KEEL_EVF_SNAPSHOT != 0 { slot.pointee.report.balances[asset] = total }
-        slot.pointee.currencyTotals[asset] = total
+        if slot.pointee.currencyTotals.count < 4096 || slot.pointee.currencyTotals[asset] != nil { slot.pointee.currencyTotals[asset] = total }
         if recordsTrading {
             record(
                 .balance(
@@ -412,7 +417,7 @@ extension Engine {
         let slot = brokers + brokerOfPort[port]
         if let index = slot.pointee.links.firstIndex(where: { $0.name == name }) {
             slot.pointee.links[index].state = state
-        } else {
+        } else if slot.pointee.links.count < 64 {
             slot.pointee.links.append((name, state))
         }
         let wasDown = slot.pointee.linkDown

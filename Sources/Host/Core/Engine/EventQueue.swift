@@ -41,7 +41,8 @@ struct EventQueue {
         place.storeBytes(of: port, as: Int.self)
         (place + Self.prefix).copyMemory(from: event, byteCount: size)
         let copy = (place + Self.prefix).assumingMemoryBound(to: keel_event.self)
-        if copy.pointee.at_host == 0 { copy.pointee.at_host = time }
+        // It happens at the engine's moment, whatever clock its plugin looked at: a replay must meet it there.
+        copy.pointee.at_host = time
         writing.length += needed
     }
 

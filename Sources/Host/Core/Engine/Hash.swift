@@ -3,12 +3,15 @@ import PluginAPI
 /// Keel's 128-bit mixing function, for snapshots and fill keys. Not cryptographic: it tells apart what an honest plugin
 /// might confuse, and is the same on every machine and in every version that writes `EngineState.currentVersion`.
 ///
-/// Two 64-bit lanes. Bytes are taken sixteen at a time, little-endian, as (x, y), the last block filled up with zeros:
+/// Four 64-bit lanes. Bytes are taken 32 at a time as four little-endian words w, x, y, z, the last block filled up with zeros:
 ///
-///     a = fold(a ^ x, K1) + b        fold(u, k): the 128-bit product u * k, its halves xored
-///     b = fold(b ^ y, K2) ^ a
+///     a = fold(a ^ w, K1) + x        fold(u, k): the 128-bit product u * k, its halves xored
+///     b = fold(b ^ x, K2) + w
+///     c = fold(c ^ y, K1) + z
+///     d = fold(d ^ z, K2) + y
 ///
-/// Start: a = K3, b = K4 ^ length. End: twice (a = fold(a ^ K2, K1) + b; b = fold(b ^ K1, K3) ^ a). Result: hi = a, lo = b.
+/// Start: a = K3, b = K4 ^ length, c = K2, d = K1. End: a = a ^ fold(c, K3), b = b ^ fold(d, K4), then twice
+/// (a = fold(a ^ K2, K1) + b; b = fold(b ^ K1, K3) ^ a). Result: hi = a, lo = b.
 public enum Mix {
     static let k1: UInt64 = 0x9E37_79B9_7F4A_7C15
     static let k2: UInt64 = 0xD6E8_FEB8_6659_FD93
@@ -24,27 +27,32 @@ public enum Mix {
     public static func hash(_ bytes: UnsafeRawBufferPointer) -> (hi: UInt64, lo: UInt64) {
         var a = k3
         var b = k4 ^ UInt64(bytes.count)
-        let whole = bytes.count & ~15
+        var c = k2
+        var d = k1
+        let whole = bytes.count & ~31
         if let base = bytes.baseAddress {
+            @inline(__always) func word(_ place: UnsafeRawPointer, _ offset: Int) -> UInt64 {
+                UInt64(littleEndian: place.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            }
+            @inline(__always) func take(_ w: UInt64, _ x: UInt64, _ y: UInt64, _ z: UInt64) {
+                a = fold(a ^ w, k1) &+ x
+                b = fold(b ^ x, k2) &+ w
+                c = fold(c ^ y, k1) &+ z
+                d = fold(d ^ z, k2) &+ y
+            }
             var offset = 0
             while offset < whole {
-                let x = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-                let y = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: offset &+ 8, as: UInt64.self))
-                a = fold(a ^ x, k1) &+ b
-                b = fold(b ^ y, k2) ^ a
-                offset &+= 16
+                take(word(base, offset), word(base, offset &+ 8), word(base, offset &+ 16), word(base, offset &+ 24))
+                offset &+= 32
             }
             if whole < bytes.count {
-                var x: UInt64 = 0
-                var y: UInt64 = 0
-                for index in whole..<bytes.count {
-                    let place = UInt64(index - whole)
-                    if place < 8 { x |= UInt64(bytes[index]) << (8 * place) } else { y |= UInt64(bytes[index]) << (8 * (place - 8)) }
-                }
-                a = fold(a ^ x, k1) &+ b
-                b = fold(b ^ y, k2) ^ a
+                var rest = (UInt64(0), UInt64(0), UInt64(0), UInt64(0))
+                withUnsafeMutableBytes(of: &rest) { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[whole...])) }
+                take(UInt64(littleEndian: rest.0), UInt64(littleEndian: rest.1), UInt64(littleEndian: rest.2), UInt64(littleEndian: rest.3))
             }
         }
+        a ^= fold(c, k3)
+        b ^= fold(d, k4)
         for _ in 0..<2 {
             a = fold(a ^ k2, k1) &+ b
             b = fold(b ^ k1, k3) ^ a

@@ -10,6 +10,7 @@ struct Core {
     var gateClosed = false
     var stopping = false
     var ledgerFailed = false
+    var probedAt: Int64 = 0
     /// Something was recorded or changed since the last boundary.
     var dirty = false
     var requests: UInt64 = 0
@@ -18,7 +19,8 @@ struct Core {
     var events: UInt64 = 0
     var queue = EventQueue()
     var timers: TimerQueue
-    var seen = SeenFills()
+    /// Large enough for what venues may report again; without restarts (backtests) that is little.
+    var seen: SeenFills
 }
 
 /// One pipeline at run time.
@@ -45,6 +47,8 @@ struct Pipeline {
     var peak: Int128 = 0
     /// Equity below this (or above `peak`) needs a look at the breakers.
     var floor: Int128 = .min
+    /// Equity at which the day's loss is full; nil: no such limit.
+    var dayLimit: Amount?
     var isDirty = false
     var noneLeft = false
     /// Deciders whose trial call is under way, as bits of places.

@@ -63,30 +63,39 @@ struct TimerQueue {
     private mutating func push(_ time: Int64, _ slot: Int) {
         queued[slot] = time
         sequence &+= 1
-        heap.append(Entry(time: time, sequence: sequence, slot: slot))
-        var child = heap.count - 1
-        while child > 0 {
-            let parent = (child - 1) / 2
-            guard before(heap[child], heap[parent]) else { break }
-            heap.swapAt(child, parent)
-            child = parent
+        let entry = Entry(time: time, sequence: sequence, slot: slot)
+        heap.append(entry)
+        var place = heap.count - 1
+        while place > 0 {
+            let parent = (place - 1) / 2
+            guard before(entry, heap[parent]) else { break }
+            heap[place] = heap[parent]
+            place = parent
         }
+        heap[place] = entry
         next = heap[0].time
     }
 
     private mutating func removeFirst() {
-        heap.swapAt(0, heap.count - 1)
-        heap.removeLast()
-        var parent = 0
-        while true {
-            var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && before(heap[child], heap[least]) { least = child }
-            if least == parent { break }
-            heap.swapAt(least, parent)
-            parent = least
+        guard let entry = heap.popLast() else { return }
+        guard !heap.isEmpty else {
+            next = .max
+            return
         }
-        next = heap.first?.time ?? .max
+        var place = 0
+        let count = heap.count
+        while true {
+            var child = 2 * place + 1
+            guard child < count else { break }
+            if child + 1 < count, before(heap[child + 1], heap[child]) { child += 1 }
+            guard before(heap[child], entry) else { break }
+            heap[place] = heap[child]
+            place = child
+        }
+        heap[place] = entry
+        next = heap[0].time
     }
 
+    @inline(__always)
     private func before(_ a: Entry, _ b: Entry) -> Bool { a.time != b.time ? a.time < b.time : a.sequence < b.sequence }
 }

@@ -164,7 +164,6 @@ public enum Reconcile {
                 outcome.externalFills.append(fill)
                 continue
             }
-            mentioned.insert(fill.order)
             guard states[fill.order] != nil || recovered.contains(fill.order) else {
                 outcome.differences.append(
                     .init(kind: .unknownFill, instrument: fill.instrument, symbol: "", order: fill.order, here: .zero, venue: Amount(fill.quantity)))
@@ -184,7 +183,7 @@ public enum Reconcile {
         }
 
         for order in known.orders where !order.isSettled && !mentioned.contains(order.id) && max(order.sent, order.created) < known.asked {
-            // What its fills have completed needs no mention.
+            // What its fills have completed needs no mention; a fill alone is none: a part may fill of what is then cancelled.
             if let state = states[order.id], state.isSettled { continue }
             outcome.missing.append(order.id)
         }

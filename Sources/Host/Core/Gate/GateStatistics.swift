@@ -8,17 +8,17 @@ public struct Ewma: Sendable, Equatable, Codable {
     public init() {}
 
     /// Inputs further out than this many deviations are pulled in before they are learned from.
-    @usableFromInline static let winsor = 6.0
+    static let winsor = 6.0
     /// A variance below this is no spread at all: no z rather than an infinite one.
-    @usableFromInline static let floor = 1e-24
+    static let floor = 1e-24
 
     /// Nil until `warmup` values were seen, and while the spread is too small to divide by.
-    @inlinable public func z(_ value: Double, warmup: UInt64) -> Double? {
+    public func z(_ value: Double, warmup: UInt64) -> Double? {
         guard count >= warmup, variance > Self.floor else { return nil }
         return (value - mean) / variance.squareRoot()
     }
 
-    @inlinable public mutating func add(_ value: Double, alpha: Double) {
+    @inline(__always) public mutating func add(_ value: Double, alpha: Double) {
         if count == 0 {
             mean = value
             count = 1
@@ -32,7 +32,7 @@ public struct Ewma: Sendable, Equatable, Codable {
     }
 
     /// As `add`, with far outliers pulled in once there is a spread to measure them by.
-    @inlinable public mutating func addWinsorised(_ value: Double, alpha: Double, warmup: UInt64) {
+    @inline(__always) public mutating func addWinsorised(_ value: Double, alpha: Double, warmup: UInt64) {
         guard count >= warmup, variance > Self.floor else { return add(value, alpha: alpha) }
         let d = value - mean
         if d * d > Self.winsor * Self.winsor * variance {

@@ -9,16 +9,30 @@ public struct ExitLevels: Sendable, Equatable {
     public init() {}
 }
 
+/// The settings that make levels, without anything that is counted by reference: they are looked at on many ticks.
+public struct ExitRules: Sendable, Equatable {
+    public var stopLoss: Fixed?
+    public var trailing: Fixed?
+    public var trailingActivation: Fixed
+    public var atrMultiple: Double?
+    public init(_ settings: PositionSettings) {
+        stopLoss = settings.stopLoss
+        trailing = settings.trailing
+        trailingActivation = settings.trailingActivation
+        atrMultiple = settings.atrMultiple
+    }
+}
+
 extension PositionState {
     public var isLong: Bool { quantity.isPositive }
     public var isOpen: Bool { !quantity.isZero }
 
     /// Levels in force now. A level that cannot be computed (it leaves the range of a price) is left out.
-    public func levels(_ settings: PositionSettings) -> ExitLevels {
+    public func levels(_ rules: ExitRules) -> ExitLevels {
         var levels = ExitLevels()
         guard isOpen, entry.isPositive else { return levels }
-        if let fraction = settings.stopLoss { levels.stop = level(from: entry, against: fraction) ?? .zero }
-        if let fraction = settings.trailing, hasActivated(settings.trailingActivation) {
+        if let fraction = rules.stopLoss { levels.stop = level(from: entry, against: fraction) ?? .zero }
+        if let fraction = rules.trailing, hasActivated(rules.trailingActivation) {
             levels.trail = level(from: peak, against: fraction) ?? .zero
         }
         levels.hard = hardStop
@@ -47,20 +61,23 @@ extension PositionState {
     }
 
     /// The level a market range has crossed, the first it met on the way if there were several; nil: none.
-    public func crossed(_ settings: PositionSettings, low: Fixed, high: Fixed) -> (why: ExitReason, level: Fixed)? {
-        let levels = levels(settings)
+    public func crossed(_ rules: ExitRules, low: Fixed, high: Fixed) -> (why: ExitReason, level: Fixed)? {
+        let levels = levels(rules)
         var found: (why: ExitReason, level: Fixed)?
-        for (why, level) in [(ExitReason.hardStop, levels.hard), (.stopLoss, levels.stop), (.trailingStop, levels.trail)] {
-            guard level.isPositive, isLong ? low <= level : high >= level else { continue }
-            if let other = found, isLong ? other.level >= level : other.level <= level { continue }
+        func look(_ why: ExitReason, _ level: Fixed) {
+            guard level.isPositive, isLong ? low <= level : high >= level else { return }
+            if let other = found, isLong ? other.level >= level : other.level <= level { return }
             found = (why, level)
         }
+        look(.hardStop, levels.hard)
+        look(.stopLoss, levels.stop)
+        look(.trailingStop, levels.trail)
         return found
     }
 
     /// Moves the hard stop to so many average true ranges from entry, if that is tighter. True when it moved.
-    public mutating func tighten(_ settings: PositionSettings, atr: Double?) -> Bool {
-        guard isOpen, let multiple = settings.atrMultiple, let atr, atr > 0, let distance = try? Fixed(nearest: multiple * atr),
+    public mutating func tighten(_ rules: ExitRules, atr: Double?) -> Bool {
+        guard isOpen, let multiple = rules.atrMultiple, let atr, atr > 0, let distance = try? Fixed(nearest: multiple * atr),
             let candidate = isLong ? try? entry.subtracting(distance) : try? entry.adding(distance), candidate.isPositive
         else { return false }
         if hardStop.isZero || (isLong ? candidate > hardStop : candidate < hardStop) {
@@ -84,10 +101,10 @@ extension PositionState {
 
     /// Stages the price has reached and the quantity they close together: whole lots, and only once it is enough for an
     /// order; until then they wait for the next. A set that adds up to everything closes everything.
-    public func reachedStages(_ settings: PositionSettings, price: Fixed, instrument: Instrument) -> (mask: UInt64, quantity: Fixed)? {
+    public func reachedStages(_ stages: [PositionSettings.Stage], price: Fixed, instrument: Instrument) -> (mask: UInt64, quantity: Fixed)? {
         var mask = stagesDone
         var share: Int64 = 0
-        for (index, stage) in settings.stages.prefix(64).enumerated() {
+        for (index, stage) in stages.prefix(64).enumerated() {
             if stagesDone & (1 << UInt64(index)) != 0 {
                 share = share &+ stage.fraction.raw
                 continue

@@ -1,4 +1,6 @@
+import Dispatch
 import Glibc
+import Synchronization
 
 /// Appends to a run's journal. One thread: the engine's.
 ///
@@ -18,6 +20,7 @@ public final class JournalWriter {
     public private(set) var dropped: UInt64 = 0
 
     private let descriptor: Int32
+    private let syncer: Syncer
     private let limit: Int
     private let kill: LedgerKill
 
@@ -70,6 +73,7 @@ public final class JournalWriter {
         self.limit = limit
         self.kill = kill
         descriptor = opened
+        syncer = Syncer(descriptor: opened)
         self.end = end
         chain = found.chain
         sequence = found.sequence
@@ -144,27 +148,42 @@ public final class JournalWriter {
     }
 
     /// Everything appended so far is on the disk when this returns.
-    public func sync() throws(LedgerFailure) {
+    public func sync() throws(LedgerFailure) { try finish(try startSync()) }
+
+    /// A sync on its way, so that the ledger's can go on beside it.
+    struct Sync {
+        fileprivate let write: Int
+        fileprivate let work: SyncWork?
+    }
+
+    /// Everything appended so far is out of this process, and on its way to the disk. Nothing may be appended until `finish`.
+    /// `beside`: on another thread; else `finish` does it. Nil: it is all on the disk already.
+    func startSync(beside: Bool = false) throws(LedgerFailure) -> Sync? {
         close()
         drain()
         if let failure { throw failure }
-        if syncedEnd == end { return }
-        let write = kill.begin()
-        guard fdatasync(descriptor) == 0 else {
-            let problem = failureOf(errno)
+        if syncedEnd == end { return nil }
+        return Sync(write: kill.begin(), work: beside ? syncer.start() : nil)
+    }
+
+    func finish(_ sync: Sync?) throws(LedgerFailure) {
+        guard let sync else { return }
+        let problem = sync.work?.wait() ?? (fdatasync(descriptor) == 0 ? 0 : errno)
+        guard problem == 0 else {
             // What the system had taken since the last sync may be gone for good: cut it off and leave a hole that shows.
             dropped &+= sequence &- syncedSequence
             _ = ftruncate(descriptor, off_t(syncedEnd))
             end = syncedEnd
             chain = syncedChain
             syncedSequence = sequence
-            failure = problem
-            throw problem
+            let failed = failureOf(problem)
+            failure = failed
+            throw failed
         }
         syncedEnd = end
         syncedChain = chain
         syncedSequence = sequence
-        kill.reach(.after, write)
+        kill.reach(.after, sync.write)
     }
 
     /// Bytes that wait for the disk.
@@ -256,6 +275,37 @@ public final class JournalWriter {
         case EROFS, EACCES, EPERM: .readOnly(path: path)
         default: .inputOutput(path: path, message: systemMessage(code))
         }
+    }
+}
+
+/// Syncs a file on a thread of its own while another file is synced on the caller's.
+private final class Syncer: Sendable {
+    private let descriptor: Int32
+    private let queue = DispatchQueue(label: "keel.journal.sync", qos: .userInteractive)
+
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    func start() -> SyncWork {
+        let work = SyncWork()
+        let descriptor = descriptor
+        queue.async { work.end(fdatasync(descriptor) == 0 ? 0 : errno) }
+        return work
+    }
+}
+
+private final class SyncWork: Sendable {
+    private let problem = Atomic<Int32>(0)
+    private let done = DispatchSemaphore(value: 0)
+
+    func end(_ code: Int32) {
+        problem.store(code, ordering: .releasing)
+        done.signal()
+    }
+
+    /// 0 or an error number.
+    func wait() -> Int32 {
+        done.wait()
+        return problem.load(ordering: .acquiring)
     }
 }
 

@@ -50,11 +50,11 @@ extension Database {
     }
 
     func stateRows() throws(SQLiteError) -> [StateRow] {
-        try rows("SELECT kind, value, key FROM state ORDER BY key") { row throws(SQLiteError) -> StateRow? in
-            do { return try StoredState.row(kind: try row.text(0), bytes: row.blob(1)) } catch {
+        try rows("SELECT kind, value, key, version FROM state ORDER BY key") { row throws(SQLiteError) -> StateRow in
+            do { return try StoredState.row(kind: try row.text(0), bytes: row.blob(1), version: try row.integer(3)) } catch {
                 throw .badValue(path: path, column: "state.value", found: "something unreadable for \(row.optionalText(2) ?? ""): \(error)")
             }
-        }.compactMap { $0 }
+        }
     }
 
     /// Every order that isn't settled, and those that changed lately, oldest first.

@@ -465,6 +465,7 @@ extension LedgerSchema {
             run   INTEGER NOT NULL REFERENCES runs (run),
             step  INTEGER NOT NULL,
             kind  TEXT NOT NULL,
+            version INTEGER NOT NULL,
             value BLOB NOT NULL
         ) STRICT, WITHOUT ROWID;
 

@@ -117,13 +117,18 @@ public final class LedgerWriter {
         // What was recorded since the last boundary goes too: an intent can't wait for the end of its step.
         if pending.last?.step == step &+ 1 { step &+= 1 }
         do throws(LedgerFailure) {
-            if durable { try journal?.sync() } else { journal?.flush() }
-            do throws(SQLiteError) {
-                try commit(durable: durable)
-            } catch {
-                guard case .full = error, ledger.reserve.release() else { throw LedgerFailure(error) }
-                givenUp = true
-                do throws(SQLiteError) { try commit(durable: durable) } catch { throw LedgerFailure(error) }
+            if durable {
+                // Both files' work at once: the order leaves when both are done. What the journal has is out of this process first,
+                // so a kill never leaves the ledger ahead of it. A journal that fails doesn't keep the ledger from its part.
+                var failed: LedgerFailure?
+                var sync: JournalWriter.Sync?
+                do throws(LedgerFailure) { sync = try startJournal() } catch { failed = error }
+                do throws(LedgerFailure) { try commitWithReserve(durable: true) } catch { failed = error }
+                try journal?.finish(sync)
+                if let failed { throw failed }
+            } else {
+                journal?.flush()
+                try commitWithReserve(durable: false)
             }
         } catch {
             figures.failures &+= 1
@@ -133,6 +138,26 @@ public final class LedgerWriter {
         }
         failure = givenUp ? .full(path: ledger.path) : journal?.failure
         return true
+    }
+
+    private func startJournal() throws(LedgerFailure) -> JournalWriter.Sync? {
+        do throws(LedgerFailure) {
+            return try journal?.startSync(beside: !pending.isEmpty)
+        } catch {
+            guard case .full = error, ledger.reserve.release() else { throw error }
+            givenUp = true
+            return try journal?.startSync(beside: !pending.isEmpty)
+        }
+    }
+
+    private func commitWithReserve(durable: Bool) throws(LedgerFailure) {
+        do throws(SQLiteError) {
+            try commit(durable: durable)
+        } catch {
+            guard case .full = error, ledger.reserve.release() else { throw LedgerFailure(error) }
+            givenUp = true
+            do throws(SQLiteError) { try commit(durable: durable) } catch { throw LedgerFailure(error) }
+        }
     }
 
     private func commit(durable: Bool) throws(SQLiteError) {

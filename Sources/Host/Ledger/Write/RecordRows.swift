@@ -7,6 +7,7 @@ struct RecordRows {
     let database: Database
     let names: RunNames
     let run: UInt32
+    private let statements = Statements()
     /// Fills that were already there: the venue reported them again and the engine didn't know.
     private(set) var duplicateFills = 0
 
@@ -213,10 +214,9 @@ struct RecordRows {
         let row = place(head, value.time, value.pipeline, value.instrument) + [
             .init(value.quantity), .init(value.entry), .init(value.cash), .init(value.equity), .init(value.realised), .init(value.fees),
         ]
-        let columns = "(run, step, time, pipeline, symbol, quantity, entry, cash, equity, realised, fees)"
-        try insert("position_changes \(columns)", row)
+        try insert("position_changes (run, step, time, pipeline, symbol, quantity, entry, cash, equity, realised, fees)", row)
         try insert(
-            "positions \(columns)", row,
+            "positions (run, step, time, pipeline, symbol, quantity, entry, cash, equity, realised, fees)", row,
             """
             ON CONFLICT (pipeline, symbol) DO UPDATE SET run = excluded.run, step = excluded.step, time = excluded.time, quantity = excluded.quantity,
             entry = excluded.entry, cash = excluded.cash, equity = excluded.equity, realised = excluded.realised, fees = excluded.fees
@@ -252,8 +252,9 @@ struct RecordRows {
             throw .badValue(path: database.path, column: "state.value", found: "\(error)")
         }
         try insert(
-            "state (run, step, key, kind, value)", head + [.text(value.key), .text(stored.kind), .blob(stored.bytes)],
-            "ON CONFLICT (key) DO UPDATE SET run = excluded.run, step = excluded.step, value = excluded.value")
+            "state (run, step, key, kind, version, value)",
+            head + [.text(value.key), .text(stored.kind), .init(EngineState.currentVersion), .blob(stored.bytes)],
+            "ON CONFLICT (key) DO UPDATE SET run = excluded.run, step = excluded.step, version = excluded.version, value = excluded.value")
     }
 
     // MARK: Pieces
@@ -264,15 +265,24 @@ struct RecordRows {
 
     private func id(_ order: OrderID) -> SQLValue { order.isNone ? .null : .text(order.description) }
 
-    private func json(_ value: some Encodable) throws(SQLiteError) -> SQLValue {
+    private func json(_ value: [some Encodable]) throws(SQLiteError) -> SQLValue {
+        if value.isEmpty { return .text("[]") }
         do { return .text(String(decoding: try StateCoding.bytes(value), as: UTF8.self)) } catch {
             throw .badValue(path: database.path, column: "json", found: "\(error)")
         }
     }
 
-    /// `target`: table and columns, one value each.
-    private func insert(_ target: String, _ values: [SQLValue], _ conflict: String = "") throws(SQLiteError) {
+    /// `target`: table and columns, one value each. Literals, so that the statement is found by their place in memory.
+    private func insert(_ target: StaticString, _ values: [SQLValue], _ conflict: StaticString = "") throws(SQLiteError) {
+        if let known = statements.byPlace[UInt(bitPattern: target.utf8Start)] { return try known.run(values) }
         let places = repeatElement("?", count: values.count).joined(separator: ",")
-        try database.statement("INSERT INTO \(target) VALUES (\(places)) \(conflict)").run(values)
+        let made = try database.statement("INSERT INTO \(target) VALUES (\(places)) \(conflict)")
+        statements.byPlace[UInt(bitPattern: target.utf8Start)] = made
+        try made.run(values)
     }
+}
+
+/// Prepared once a writer.
+private final class Statements {
+    var byPlace: [UInt: Statement] = [:]
 }

@@ -26,6 +26,7 @@ struct CatalogueCheck {
             if let config = check(entry) { manifest.plugins[place].config = config }
         }
         checkSingle(manifest.plugins)
+        checkDuplicates(manifest.plugins)
         checkRoles()
         checkEndpoints(manifest)
         return problems
@@ -116,6 +117,22 @@ struct CatalogueCheck {
         }
     }
 
+    /// An id belongs to one library: two that offer the same component are not both what they say.
+    private mutating func checkDuplicates(_ entries: [PluginEntry]) {
+        var owners: [String: LibraryDescription] = [:]
+        for entry in entries where entry.isEnabled {
+            guard let library = libraries[entry.name] else { continue }
+            for component in library.components {
+                if let owner = owners[component.id] {
+                    guard owner.sha256 != library.sha256 else { continue }
+                    add(entry, "file", .duplicateComponent(component.id, here: library.path, there: owner.path))
+                } else {
+                    owners[component.id] = library
+                }
+            }
+        }
+    }
+
     private mutating func checkRoles() {
         let path = JSONPath.name(.root, "pipelines")
         for (place, pipeline) in (document.root.find("pipelines")?.asList ?? []).enumerated() where pipeline.find("enabled")?.asBool ?? true {
@@ -145,7 +162,7 @@ struct CatalogueCheck {
             case (.live, .unknown): problems.append(ManifestProblem(brokerPath, value, .environmentUnknown(broker: broker)))
             case (.paper, .live): problems.append(ManifestProblem(brokerPath, value, .liveInPaper(broker: broker)))
             case (.paper, .unknown): problems.append(ManifestProblem(brokerPath, value, .environmentUnknown(broker: broker), .warning))
-            case (.live, .live), (.paper, .paper), (.backtest, _): break
+            case (.live, .live), (.paper, .paper), (_, .notAsked), (.backtest, _): break
             }
         }
     }

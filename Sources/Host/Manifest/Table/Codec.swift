@@ -226,7 +226,15 @@ extension Codec {
         if let choices = schema.find("enum")?.asList { schema.set("enum", JSONValue(choices + [.null])) }
         return Codec(
             schema: schema, words: codec.words + "; " + off,
-            read: { value, path, problems in value.isNull ? .some(nil) : codec.read(value, path, &problems).map { .some($0) } },
+            read: { value, path, problems in
+                if value.isNull { return .some(nil) }
+                // What people write who mean null.
+                if value.asBool == false {
+                    problems.append(ManifestProblem(path, value, .offIsNull))
+                    return nil
+                }
+                return codec.read(value, path, &problems).map { .some($0) }
+            },
             write: { $0.map(codec.write) ?? .null })
     }
 

@@ -52,7 +52,7 @@ let pluginTable = Table<PluginEntry>(
             "Id of the component in the library."),
         Setting(
             "file", \.file, .path, required: true,
-            "`Sim` means libSim.so in the host's own plugin folder. Anything with a dot or a slash is a path, from the manifest's folder."),
+            "`Sim` means libSim.so in the host's own plugin folder. Anything else is a path from the manifest's folder and ends in .so."),
         Setting("enabled", \.isEnabled, .flag, "false: the plugin is not loaded, and what refers to it is an error."),
         Setting(
             "isolation", \.isolation, .optional(.choice, off: "null: by where the library lies"), hasDefault: false,

@@ -25,6 +25,7 @@ func signalName(_ signal: Int32) -> String {
     case SIGKILL: "SIGKILL"
     case SIGTERM: "SIGTERM"
     case SIGPIPE: "SIGPIPE"
+    case SIGSYS: "SIGSYS, a forbidden system call"
     case SIGXCPU: "SIGXCPU, too much processor time"
     default: "signal \(signal)"
     }

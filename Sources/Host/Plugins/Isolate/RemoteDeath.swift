@@ -11,7 +11,6 @@ extension RemoteInstance {
         var synced = false
         switch UInt32(head.kind) {
         case KEEL_EV_ORDER: debts.saw(bytes.loadUnaligned(as: keel_ev_order.self))
-        case KEEL_EV_LINK: reportsLinks = true
         case KEEL_EV_DONE:
             let done = bytes.loadUnaligned(as: keel_ev_done.self)
             if head.request >= Self.firstOwnRequest {
@@ -56,13 +55,20 @@ extension RemoteInstance {
         emit(&event, Array(text.utf8.prefix(1024))) { event, place in event.message = place }
     }
 
+    /// The worker's own link, beside those its plugin reports: what goes down under a name must come up under it.
+    private static let linkName = "worker"
+
     private func emitLink(_ state: UInt32, _ why: keel_status, _ text: String) {
         guard component.metadata.offers(KEEL_BROKER) || component.metadata.offers(KEEL_FEED) else { return }
         var event = keel_ev_link()
         event.head.kind = UInt16(KEEL_EV_LINK)
         event.state = state
         event.why = why
-        emit(&event, Array(text.utf8.prefix(1024))) { event, place in event.message = place }
+        let name = Array(Self.linkName.utf8)
+        emit(&event, name + Array(text.utf8.prefix(1024))) { event, place in
+            event.name = keel_text(off: place.off, len: UInt32(name.count))
+            event.message = keel_text(off: place.off + UInt32(name.count), len: place.len - UInt32(name.count))
+        }
     }
 
     /// Lays an event and one text behind it into one block.
@@ -182,9 +188,9 @@ extension RemoteInstance {
             return
         }
         retryDelay = 2_000_000_000
+        // The host syncs on this, and again once a link that the plugin itself reports is up.
+        emitLink(KEEL_LINK_UP, KEEL_OK, "the worker was restarted")
         tell(.restarted(took: Monotonic.now() - begun, mustSync: mustSync))
-        // A plugin that never speaks of its link is taken to have one; the host syncs on this.
-        if !reportsLinks { emitLink(KEEL_LINK_UP, KEEL_OK, "the worker was restarted") }
     }
 
     private func rebuild(_ error: inout keel_error) -> keel_status {

@@ -26,8 +26,6 @@ final class RemoteInstance {
     /// A broker after a restart: no order before a sync.
     var mustSync = false
     var syncRequest: UInt64?
-    /// The plugin reports its own links, so that a restart must not claim one.
-    var reportsLinks = false
     var pendingAsk = false
     var restartTimer: UInt64 = 0
     var retryDelay: keel_span = 2_000_000_000
@@ -173,7 +171,8 @@ final class RemoteInstance {
         guard waitUntil(limit: limit, what, { $0.answer != nil }), let answer else { return lost(kind, error) }
         self.answer = nil
         if answer.status < 0 { fill(error, with: answer.error) }
-        if answer.status >= 0, let bytes {
+        // A configuration's problems come with a refusal.
+        if answer.status >= 0 || kind == .checkConfig, let bytes {
             let status = bytes(answer.bytes)
             if status < 0 { return status }
         }
@@ -393,7 +392,7 @@ final class RemoteInstance {
         }
         let now = Monotonic.now()
         if let ping {
-            if now - ping.sent > settings.callLimit {
+            if now - ping.sent > settings.callLimit * 2 {
                 drain()
                 if self.session === session, self.ping != nil { died(.hung(call: "its own work, no sign of life")) }
             }

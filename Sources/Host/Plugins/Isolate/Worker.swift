@@ -4,7 +4,7 @@ import Glibc
 /// The child's program: `keel worker ...`. The keel verb hands its arguments over unchanged.
 ///
 ///     worker --inspect FILE --report FD      look at a library, write what was found to FD
-///     worker --serve FD --library FILE --component ID
+///     worker --serve FD --library FILE --component ID [--limit NANOSECONDS]
 ///                                            run instances of a component for the host at the other end of FD
 ///
 /// People never start it; it is not in the help.
@@ -26,7 +26,8 @@ public enum Worker {
         guard let socket = options["--serve"].flatMap(Int32.init), let library = options["--library"], let component = options["--component"] else {
             return usage("--inspect, or --serve with --library and --component")
         }
-        return WorkerServer.run(socket: socket, library: library, component: component)
+        let limit = options["--limit"].flatMap(Int64.init) ?? LaneLimits().hang
+        return WorkerServer.run(socket: socket, library: library, component: component, limit: limit)
     }
 
     private static func usage(_ text: String) -> Int32 {

@@ -14,7 +14,7 @@ enum WorkerExit {
 
 /// The child's side: one component, one instance, the same lane and host table as in-process, and frames for services.
 enum WorkerServer {
-    static func run(socket fd: Int32, library: String, component: String) -> Int32 {
+    static func run(socket fd: Int32, library: String, component: String, limit: keel_span) -> Int32 {
         Loader.becomeWorker()
         let tables: ComponentTables
         do throws(LoadError) {
@@ -25,7 +25,7 @@ enum WorkerServer {
         }
         let side = WorkerSide(PacketSocket(fd), tables)
         do throws(LaneError) {
-            try side.begin()
+            try side.begin(limit: limit)
         } catch {
             complain("\(error)")
             return WorkerExit.broken
@@ -63,6 +63,7 @@ final class WorkerSide: HostServices, LaneClient, LaneObserver, @unchecked Senda
     private let redactor = SecretRedactor()
     private let spill = Mutex(Spill())
     private let serials = Atomic<UInt64>(0)
+    private let current = Atomic<UInt16>(0)
     private let records = Mutex<[keel_instrument_id: InstrumentRecord]>([:])
 
     // On the lane only.
@@ -88,8 +89,9 @@ final class WorkerSide: HostServices, LaneClient, LaneObserver, @unchecked Senda
         buffers = (0..<2).map { _ in .allocate(byteCount: PacketSocket.bufferSize, alignment: 16) }
     }
 
-    func begin() throws(LaneError) {
-        let lane = try Lane(name: "keel-lane", observer: self)
+    /// `limit`: how long one call may take before this process ends itself, if the host has not done it.
+    func begin(limit: keel_span) throws(LaneError) {
+        let lane = try Lane(name: "keel-lane", limits: LaneLimits(hang: limit), observer: self)
         lane.attach(self)
         lane.post("begin") { [self] in
             self.lane = lane
@@ -148,20 +150,27 @@ final class WorkerSide: HostServices, LaneClient, LaneObserver, @unchecked Senda
     }
 
     func laneWasSlow(_ call: LaneCall, took: keel_span) {
-        report(KEEL_LOG_WARN, "\(call) took \(took / 1_000_000) ms")
+        report(KEEL_LOG_WARN, "\(named(call)) took \(took / 1_000_000) ms")
     }
 
     func laneHangs(_ call: LaneCall, since: keel_span) {
-        complain("\(call) has not returned for \(since / 1_000_000) ms")
+        complain("\(named(call)) has not returned for \(since / 1_000_000) ms")
         _exit(WorkerExit.hung)
     }
 
     func laneRecovered(_ call: LaneCall, took: keel_span) {}
 
+    /// The lane knows only that it reads the socket; what the host asked for there is the call.
+    private func named(_ call: LaneCall) -> String {
+        guard call.instance == laneName, let kind = FrameKind(rawValue: current.load(ordering: .relaxed)) else { return call.description }
+        return "\(kind)"
+    }
+
     // MARK: calls from the host
 
     private func handle(_ head: FrameHeader, _ payload: UnsafeRawBufferPointer) {
         clock.set(head.now)
+        current.store(head.kind.rawValue, ordering: .relaxed)
         depth += 1
         defer { depth -= 1 }
         do throws(FrameFault) {

@@ -44,7 +44,7 @@ final class WorkerSession {
         let null = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
         defer { for fd in [null, outEnds[1], errorEnds[1]] { close(fd) } }
         // A wait for an answer ends now and then to look at the clock.
-        var pause = timeval(tv_sec: 0, tv_usec: 50_000)
+        var pause = timeval(tv_sec: 0, tv_usec: 10_000)
         setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &pause, socklen_t(MemoryLayout<timeval>.size))
         for fd in [outEnds[0], errorEnds[0]] { _ = csystem_set_nonblocking(fd, 1) }
         var limits = csystem_worker_limits(memory: 0, files: settings.openFiles)
@@ -52,8 +52,10 @@ final class WorkerSession {
             // Behind the host's own watch, for a leak too fast to be seen in time.
             limits.memory = memory.addingReportingOverflow(memory / 4).partialValue
         }
+        // Behind the host's limit: the host ends a call it waits for, the worker names what hangs when nobody waits.
+        let ownLimit = settings.callLimit + settings.callLimit / 4 + 100_000_000
         let started = ChildProcess.start(
-            settings.program, ["keel", "worker", "--serve", "3", "--library", library, "--component", component],
+            settings.program, ["keel", "worker", "--serve", "3", "--library", library, "--component", component, "--limit", "\(ownLimit)"],
             descriptors: [null, outEnds[1], errorEnds[1], worker.fd], limits: limits)
         switch started {
         case .success(let child): return .success(WorkerSession(child: child, socket: host, output: [outEnds[0], errorEnds[0]]))

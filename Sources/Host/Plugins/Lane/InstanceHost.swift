@@ -38,6 +38,8 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
     private let misbehaviourCount = Atomic<Int>(0)
     private let skippedCount = Atomic<Int>(0)
     private let logLimit = Mutex(LogLimit())
+    /// Errors have a bucket of their own: chatter must not keep the line out that says why an instance died.
+    private let errorLimit = Mutex(LogLimit())
     private let instruments = Mutex(InstrumentArena())
     /// Never freed: a plugin's forgotten thread that calls the host after `destroy` must find a table that says no.
     private let table: UnsafeMutablePointer<keel_host>
@@ -224,7 +226,8 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
     /// A line about this instance from the host itself.
     public func report(_ level: LogLine.Level, _ text: String) {
         let now = services.now()
-        guard case .write(let dropped) = logLimit.withLock({ $0.admit(now) }) else { return }
+        let verdict = level >= .error ? errorLimit.withLock { $0.admit(now) } : logLimit.withLock { $0.admit(now) }
+        guard case .write(let dropped) = verdict else { return }
         if dropped > 0 {
             services.log(LogLine(level: .warn, instance: name, at: now, text: "\(dropped) lines dropped: more than \(LogLimit.perSecond) a second"))
         }
@@ -258,10 +261,13 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
     func pluginEmit(_ event: UnsafePointer<keel_event>?) -> keel_status {
         guard let event else { misbehaved("emit: no event"); return KEEL_E_INVALID }
         switch phase {
-        case .fresh, .creating, .stopped, .destroying, .destroyed:
+        case .fresh, .stopped, .destroyed:
             misbehaved("emit while \(phase)")
             return KEEL_E_STATE
-        case .created, .starting, .running, .stopping: break
+        case .destroying:
+            // Its own threads may not have noticed yet; nobody listens any more.
+            return KEEL_E_STATE
+        case .creating, .created, .starting, .running, .stopping: break
         }
         let raw = UnsafeRawPointer(event)
         let head = raw.loadUnaligned(as: keel_event.self)

@@ -100,7 +100,13 @@ public final class ControlServer: Sendable {
     }
 
     private func serve(signals: Int32, handler: @escaping @Sendable (Input) -> Void) {
+        var glanced = HostClock.monotonic()
         while true {
+            // Callers that keep the loop busy don't keep it from looking.
+            if HostClock.monotonic() - glanced >= 250_000_000 {
+                glanced = HostClock.monotonic()
+                handler(.glance)
+            }
             var interests = [
                 pollfd(fd: stopping.read, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: listener, events: Int16(POLLIN), revents: 0),
@@ -108,10 +114,7 @@ public final class ControlServer: Sendable {
             ]
             let ready = poll(&interests, 3, 250)
             if interests[0].revents != 0 { return }
-            if ready <= 0 {
-                handler(.glance)
-                continue
-            }
+            if ready <= 0 { continue }
             if interests[2].revents != 0 {
                 var byte: UInt8 = 0
                 while read(signals, &byte, 1) == 1 { handler(.signal(Int32(byte))) }

@@ -30,6 +30,8 @@ public final class LiveHost {
         /// Arguments to become again with.
         public var arguments: [String] = []
         public var reserve: Int64 = 8 * 1024 * 1024
+        /// Off only where a figure is measured without the disk: nothing the run does is then kept.
+        var usesDisk = true
         /// This program's version, for the records.
         public var version = ""
         public init() {}
@@ -58,7 +60,7 @@ public final class LiveHost {
     private(set) var loop: EngineLoop?
     private(set) var plan: EnginePlan?
     private(set) var control: ControlServer?
-    public private(set) var summary: RunSummary
+    var tally: RunTally
     public internal(set) var evidence = Evidence()
     public private(set) var run: UInt32 = 0
     let bus = EventBus()
@@ -97,7 +99,7 @@ public final class LiveHost {
 
     /// How far the run has come: seconds of its clock where it has an end, events otherwise.
     public var progress: (events: Int64, total: Int64?, note: String) {
-        let equity = summary.pipelines.filter { !$0.equity.isEmpty }.map { "\($0.name) \($0.equity)" }.joined(separator: ", ")
+        let equity = tally.summary.pipelines.filter { !$0.equity.isEmpty }.map { "\($0.name) \($0.equity)" }.joined(separator: ", ")
         let note = clock.isSimulated ? RunLog.stamp(clock.now()) + (equity.isEmpty ? "" : "  " + equity) : equity
         return (Int64(clamping: loop?.events ?? 0), nil, note)
     }
@@ -117,7 +119,8 @@ public final class LiveHost {
         clock = HostClock(options.pace)
         sink = EventSink(clock: clock)
         killSwitch = KillSwitch(folder: folder)
-        summary = RunSummary(run: 0, mode: composition.manifest.mode.rawValue, pipelines: composition.manifest.pipelines)
+        tally = RunTally(
+            mode: composition.manifest.mode.rawValue, pipelines: composition.manifest.pipelines, instruments: composition.manifest.instruments)
         budgets = composition.plugins.map { _ in CrashBudget() }
         startedAt = clock.now()
     }
@@ -247,7 +250,7 @@ public final class LiveHost {
         // Simulated time goes on from where the last run ended: a ledger never goes back.
         if let last = restored.state?.header.time { clock.advance(to: last) }
         let now = clock.now()
-        var facts = RunFacts(
+        let facts = RunFacts(
             started: now, mode: manifest.mode.rawValue, pid: getpid(), keel: options.version, manifest: composition.manifestPath,
             manifestHash: composition.manifestHash, seed: manifest.seed,
             plugins: instances.map {
@@ -256,9 +259,8 @@ public final class LiveHost {
                     sha256: $0.identity.sha256, roles: $0.roles, isolation: $0.isIsolated ? "process" : "none")
             },
             pipelines: manifest.pipelines, instruments: manifest.instruments)
-        do throws(LedgerFailure) { run = try ledger.begin(facts) } catch { throw .control("\(error)") }
+        do throws(LedgerFailure) { run = try ledger.begin(facts, journal: { "journal/\($0).journal" }) } catch { throw .control("\(error)") }
         startedAt = now
-        facts.journal = "journal/\(run).journal"
         let ports = instances.compactMap(\.tables?.port)
         let plan = EnginePlan(
             run: run, ports: ports, instruments: manifest.instruments, pipelines: manifest.pipelines, checksSkew: !clock.isSimulated)
@@ -275,7 +277,8 @@ public final class LiveHost {
         bytes.withUnsafeBytes { _ = journal.append(.origin, port: 0, time: now, $0) }
 
         let writer = LedgerWriter(ledger, names: names, run: run, started: now, journal: journal)
-        let outlet = LiveOutlet(callees: instances.compactMap(\.callee), journal: journal, keeper: writer)
+        let outlet = LiveOutlet(
+            callees: instances.compactMap(\.callee), journal: journal, keeper: options.usesDisk ? writer : RecordsWithoutDisk())
         let engine: Engine
         do throws(EngineError) {
             engine = try Engine(plan: plan, outlet: outlet, restored: restored.state)
@@ -283,7 +286,8 @@ public final class LiveHost {
             throw .invalid(["\(error)"])
         }
         let loop = EngineLoop(engine: engine, outlet: outlet, sink: sink, journal: journal, requests: requests)
-        summary.run = run
+        tally.run = run
+        tally.restore(restored.state)
         self.plan = plan
         self.journal = journal
         self.writer = writer
@@ -381,18 +385,24 @@ public final class LiveHost {
         }
     }
 
-    func note(_ record: LedgerRecord, plan: EnginePlan) { summary.note(record, plan: plan) }
-
-    func complete(events: UInt64, passes: UInt64, simulated: Double, seconds: Double) {
-        summary.events = events
-        summary.gatePasses = passes
-        summary.simulatedSeconds = simulated
-        summary.seconds = seconds
+    /// For figures: measures from here on.
+    func measure(_ probe: LatencyProbe) {
+        loop?.probe = probe
+        loop?.outlet.probe = probe
     }
 
-    func count(_ alert: Alert) {
-        summary.alerts += 1
-        if alert.severity == .critical { summary.criticalAlerts += 1 }
+    /// For figures: runs until the condition holds.
+    func run(until condition: () -> Bool) { _ = loop?.run(patience: 3_600_000_000_000, until: condition) }
+
+    /// What the run has done so far.
+    public var summary: RunSummary {
+        var summary = tally.summary
+        summary.seconds = Double(HostClock.monotonic() - startedMonotonic) / 1e9
+        guard let loop else { return summary }
+        summary.events = loop.events
+        summary.firstEventMonotonic = loop.firstEvent
+        if clock.isSimulated { summary.simulatedSeconds = Double(loop.time - startedAt) / 1e9 }
+        return summary
     }
 
     /// The manifest that was to be run could not be opened, and this is the one before.
@@ -420,6 +430,17 @@ extension RunError {
     }
 }
 
+/// Takes every record and keeps none: what an order costs without the disk.
+private final class RecordsWithoutDisk: RecordKeeper {
+    private var waiting: [LedgerRecord] = []
+
+    init() { waiting.reserveCapacity(4096) }
+
+    func record(_ record: LedgerRecord) { waiting.append(record) }
+    func boundary() { if waiting.count >= 2048 { waiting.removeAll(keepingCapacity: true) } }
+    func barrier() -> Bool { true }
+}
+
 /// Tells the loop about lanes that hang.
 final class HangObserver: LaneObserver {
     private let log: RunLog
@@ -430,7 +451,11 @@ final class HangObserver: LaneObserver {
         self.hangs = hangs
     }
 
+    /// Steps of an instance's life happen while nothing is traded, and a worker's take as long as a process takes to start.
+    private static let steps: Set<String> = ["create", "load", "start", "stop", "save", "destroy", "restart", "renew"]
+
     func laneWasSlow(_ call: LaneCall, took: keel_span) {
+        if HangObserver.steps.contains(call.what), took < 1_000_000_000 { return }
         log.write(.warning, call.lane, "\(call) took \(took / 1_000_000) ms: calls should return at once")
     }
 

@@ -74,7 +74,7 @@ extension LiveHost {
     public func status() -> HostStatusReport {
         var report = HostStatusReport(run: run, pid: getpid(), mode: composition.manifest.mode.rawValue)
         guard let loop, let plan else { return report }
-        summarise()
+        let summary = summary
         report.manifest = composition.manifestPath
         report.started = RunLog.stamp(startedAt)
         report.now = RunLog.stamp(clock.now())

@@ -42,7 +42,7 @@ extension LiveHost {
         close(loop)
         stopInstances(loop)
         save()
-        summarise()
+        let summary = summary
         finish(loop, ledger, writer, how: how)
         let body = (try? JSONEncoder().encode(summary)) ?? Data("{}".utf8)
         for caller in waitingForEnd { caller.answer(ControlReply(body: body)) }
@@ -100,14 +100,6 @@ extension LiveHost {
         do throws(LedgerFailure) { try ledger.end(run: run, at: loop.time, how: how) } catch { warn("\(error)") }
         ledger.settle()
         for instance in instances { instance.destroy() }
-    }
-
-    func summarise() {
-        guard let loop else { return }
-        var passes: UInt64 = 0
-        for counters in gates.values { passes += counters.passed + counters.timerPasses }
-        complete(events: loop.events, passes: passes, simulated: clock.isSimulated ? Double(loop.time - startedAt) / 1e9 : 0,
-            seconds: Double(HostClock.monotonic() - startedMonotonic) / 1e9)
     }
 
     // MARK: Becoming another program

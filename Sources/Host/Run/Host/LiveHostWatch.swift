@@ -27,6 +27,10 @@ extension LiveHost {
                 take(Alert(time: loop.time, severity: .critical, kind: "disk", text: failure.description))
             } else {
                 take(Alert(time: loop.time, severity: .info, kind: "disk", text: "the ledger is written again"))
+                // This may be said in the middle of the engine's work: it hears of it afterwards.
+                loop.at(loop.time) { [unowned self] in
+                    if ending == nil { loop.command(.openGate) }
+                }
             }
         }
         loop.engine.listen(to: Set(Topic.allCases).subtracting([.marketTick]))
@@ -35,7 +39,7 @@ extension LiveHost {
     /// Every record also counts for the summary and as evidence.
     func take(_ record: LedgerRecord) {
         guard let plan else { return }
-        note(record, plan: plan)
+        tally.note(record)
         switch record {
         case .link(let link):
             evidence.noteLink(port: link.port, name: plan.ports[safe: link.port]?.name ?? "", isUp: link.state == KEEL_LINK_UP, at: link.time)
@@ -75,7 +79,8 @@ extension LiveHost {
             }
         let place = [alert.pipeline, alert.symbol].filter { !$0.isEmpty }.joined(separator: " ")
         log.write(level, place.isEmpty ? "keel" : place, "[\(alert.kind)] \(alert.text)", at: alert.time)
-        count(alert)
+        tally.alerts += 1
+        if alert.severity == .critical { tally.criticalAlerts += 1 }
         if alert.severity == .critical { evidence.note(.noCriticalAlert, .fail, at: alert.time, alert.text) }
     }
 
@@ -92,6 +97,7 @@ extension LiveHost {
         }
         evidence.noteMarket(events: events, passes: passes, silent: [], at: loop.time)
         evidence.noteLedger(failure: writer?.failure?.description, at: loop.time)
+        evidence.noteQuiet(at: loop.time)
         onProgress?(self)
     }
 
@@ -149,8 +155,8 @@ extension LiveHost {
             alert(.warning, "worker", "\(instance.name): its worker is gone, \(cause)\(doubt)")
         case .restarting(let pause): log.write(.info, instance.name, "a new worker follows in \(pause / 1_000_000) ms")
         case .restarted(let took, let mustSync):
+            // Its link comes up with it, and the engine asks the venue then.
             log.write(.info, instance.name, "a new worker runs after \(took / 1_000_000) ms" + (mustSync ? "; no orders before the venue has been asked" : ""))
-            if mustSync { loop?.command(.sync) }
         case .synced: log.write(.info, instance.name, "the venue has been asked: orders are taken again")
         case .quarantined(let why):
             budgets[Int(source)] = watches[source]?.budget() ?? budgets[Int(source)]

@@ -4,8 +4,8 @@ import HostPlugins
 import PluginAPI
 import PluginKit
 
-/// What the loader knows about plugins, for whoever checks a manifest. Libraries are inspected in children; only those that
-/// may run inside the host are loaded here, to ask them about a configuration.
+/// What the loader knows about plugins, for whoever checks a manifest. Libraries are inspected in children; only those that may run
+/// inside the host are loaded here, to ask them about a configuration. Others are asked in a worker.
 public final class LoaderCatalogue: PluginCatalogue {
     private let loader: Loader
 
@@ -34,11 +34,14 @@ public final class LoaderCatalogue: PluginCatalogue {
         do throws(LoadError) { return try loader.prepare(file: entry.file, base: folder) } catch { throw PluginFault(error.description) }
     }
 
-    /// Its tables in this process; nil: it is to be isolated, or can't be had.
+    /// Its tables, or those of a worker's proxy where it is to be isolated; nil: it can't be had.
     private func tables(_ entry: PluginEntry, in folder: String) -> ComponentTables? {
         guard let prepared = try? prepare(entry, in: folder) else { return nil }
-        guard (entry.isolation ?? (prepared.isBundled ? .none : .process)) == .none else { return nil }
-        return try? loader.load(prepared).tables(entry.component)
+        switch entry.isolation ?? (prepared.isBundled ? .none : .process) {
+        case .none: return try? loader.load(prepared).tables(entry.component)
+        case .process:
+            return (try? RemoteComponent(library: prepared, component: entry.component, settings: IsolationSettings(program: loader.settings.program)))?.tables
+        }
     }
 
     public func complaints(about config: JSONValue, of entry: PluginEntry, in folder: String) -> [PluginComplaint] {

@@ -1,5 +1,6 @@
 import Foundation
 import HostCore
+import PluginAPI
 import PluginKit
 
 /// What a run did, counted from its own records.
@@ -24,46 +25,23 @@ public struct RunSummary: Codable, Equatable, Sendable {
     public var run: UInt32
     public var mode: String
     public var events: UInt64 = 0
-    public var gatePasses: UInt64 = 0
-    public var alerts = 0
-    public var criticalAlerts = 0
+    public var gatePasses: UInt64
+    public var alerts: Int
+    public var criticalAlerts: Int
     /// Of the host's clock, and of the machine's.
     public var simulatedSeconds = 0.0
     public var seconds = 0.0
+    /// When the first market event came, on the machine's monotonic clock; 0: none came.
+    public var firstEventMonotonic: Int64 = 0
     public var pipelines: [Pipeline]
 
-    public init(run: UInt32, mode: String, pipelines: [PipelineSettings]) {
+    init(run: UInt32, mode: String, gatePasses: UInt64, alerts: Int, criticalAlerts: Int, pipelines: [Pipeline]) {
         self.run = run
         self.mode = mode
-        self.pipelines = pipelines.map { Pipeline(name: $0.name, currency: $0.currency) }
-    }
-
-    public mutating func note(_ record: LedgerRecord, plan: EnginePlan) {
-        func update(_ index: Int, _ body: (inout Pipeline) -> Void) {
-            if pipelines.indices.contains(index) { body(&pipelines[index]) }
-        }
-        switch record {
-        case .decision(let value):
-            update(value.pipeline) {
-                $0.decisions += 1
-                if value.outcome == .hold { $0.holds += 1 }
-            }
-        case .intent(let value): update(value.pipeline) { $0.orders += 1 }
-        case .fill(let value): update(value.pipeline) { $0.fills += 1 }
-        case .exit(let value): update(value.pipeline) { if value.whole { $0.exits += 1 } }
-        case .refusal(let value): update(value.pipeline) { $0.refusals += 1 }
-        case .takeover(let value): update(value.pipeline) { $0.takeovers += 1 }
-        case .position(let value):
-            let index = Int(value.instrument) - 1
-            let symbol = plan.instruments.indices.contains(index) ? plan.instruments[index].symbol : "?"
-            update(value.pipeline) {
-                $0.equity = value.equity.description
-                $0.realised = value.realised.description
-                $0.fees = value.fees.description
-                $0.positions[symbol] = value.quantity.isZero ? nil : value.quantity.description
-            }
-        default: break
-        }
+        self.gatePasses = gatePasses
+        self.alerts = alerts
+        self.criticalAlerts = criticalAlerts
+        self.pipelines = pipelines
     }
 
     public var text: String {
@@ -90,5 +68,80 @@ public struct RunSummary: Codable, Equatable, Sendable {
         if whole >= 86_400 { return "\(whole / 86_400) d \(whole % 86_400 / 3_600) h" }
         if whole >= 3_600 { return "\(whole / 3_600) h \(whole % 3_600 / 60) min" }
         return whole >= 60 ? "\(whole / 60) min \(whole % 60) s" : String(format: "%.1f s", seconds)
+    }
+}
+
+/// Counts a run's records as they come; made into a summary when someone asks.
+struct RunTally {
+    private struct Place: Hashable {
+        var pipeline: Int
+        var instrument: keel_instrument_id
+    }
+    private struct Standing {
+        var quantity: Amount
+        var equity: Amount?
+        var realised: Amount
+        var fees: Amount
+    }
+
+    private let mode: String
+    private let symbols: [String]
+    private var counts: [RunSummary.Pipeline]
+    private var standings: [Place: Standing] = [:]
+    private var passes: [Place: UInt64] = [:]
+    var run: UInt32 = 0
+    var alerts = 0
+    var criticalAlerts = 0
+
+    init(mode: String, pipelines: [PipelineSettings], instruments: [InstrumentSettings]) {
+        self.mode = mode
+        symbols = instruments.map(\.symbol)
+        counts = pipelines.map { RunSummary.Pipeline(name: $0.name, currency: $0.currency) }
+    }
+
+    /// Positions that were open when the run began.
+    mutating func restore(_ state: EngineState?) {
+        for book in state?.books ?? [] where !book.position.quantity.isZero {
+            guard let pipeline = counts.firstIndex(where: { $0.name == book.pipeline }), let index = symbols.firstIndex(of: book.symbol) else { continue }
+            standings[Place(pipeline: pipeline, instrument: keel_instrument_id(index + 1))] = Standing(
+                quantity: book.position.quantity, equity: nil, realised: .zero, fees: .zero)
+        }
+    }
+
+    mutating func note(_ record: LedgerRecord) {
+        switch record {
+        case .decision(let value):
+            guard counts.indices.contains(value.pipeline) else { return }
+            counts[value.pipeline].decisions += 1
+            if value.outcome == .hold { counts[value.pipeline].holds += 1 }
+        case .intent(let value): if counts.indices.contains(value.pipeline) { counts[value.pipeline].orders += 1 }
+        case .fill(let value): if counts.indices.contains(value.pipeline) { counts[value.pipeline].fills += 1 }
+        case .exit(let value): if value.whole, counts.indices.contains(value.pipeline) { counts[value.pipeline].exits += 1 }
+        case .refusal(let value): if counts.indices.contains(value.pipeline) { counts[value.pipeline].refusals += 1 }
+        case .takeover(let value): if counts.indices.contains(value.pipeline) { counts[value.pipeline].takeovers += 1 }
+        case .position(let value):
+            standings[Place(pipeline: value.pipeline, instrument: value.instrument)] = Standing(
+                quantity: value.quantity, equity: value.equity, realised: value.realised, fees: value.fees)
+        case .gate(let value):
+            passes[Place(pipeline: value.pipeline, instrument: value.instrument)] = value.counters.passed + value.counters.timerPasses
+        default: break
+        }
+    }
+
+    func decisions(_ pipeline: Int) -> Int { counts.indices.contains(pipeline) ? counts[pipeline].decisions : 0 }
+
+    var summary: RunSummary {
+        var pipelines = counts
+        for (place, standing) in standings where pipelines.indices.contains(place.pipeline) {
+            let index = Int(place.instrument) - 1
+            let symbol = symbols.indices.contains(index) ? symbols[index] : "?"
+            if !standing.quantity.isZero { pipelines[place.pipeline].positions[symbol] = standing.quantity.description }
+            guard let equity = standing.equity else { continue }
+            pipelines[place.pipeline].equity = equity.description
+            pipelines[place.pipeline].realised = standing.realised.description
+            pipelines[place.pipeline].fees = standing.fees.description
+        }
+        return RunSummary(
+            run: run, mode: mode, gatePasses: passes.values.reduce(0, &+), alerts: alerts, criticalAlerts: criticalAlerts, pipelines: pipelines)
     }
 }

@@ -36,10 +36,16 @@ public final class EngineLoop {
     public var onLink: (Source, UInt32, keel_status, String) -> Void = { _, _, _, _ in }
     /// A DONE, before the engine sees it: subscriptions and stops are the host's own requests.
     public var onDone: (Source, UInt64, keel_status, String) -> Void = { _, _, _, _ in }
+    /// Measures when set; a branch otherwise.
+    var probe: LatencyProbe?
+    /// When the first event of a market came, on the monotonic clock; 0: none yet.
+    public private(set) var firstEvent: Int64 = 0
     /// Events taken in.
     public private(set) var events: UInt64 = 0
     /// Time of the last input.
-    public private(set) var time: Int64
+    public private(set) var time: Int64 {
+        didSet { sink.logical = time }
+    }
 
     /// The host's own work, by the time it is due on the host's clock.
     private var chores: [(due: Int64, work: () -> Void)] = []
@@ -113,13 +119,14 @@ public final class EngineLoop {
         }
         turns &+= 1
         if turns & 0xFFF == 0 { housekeeping() }
-        if count > 0 { fireDue(at: currentTime()); return true }
-        if fireDue(at: currentTime()) { return true }
+        if count > 0 { fireDue(at: currentTime(until: limit)); return true }
+        if fireDue(at: currentTime(until: limit)) { return true }
         return idle(until: limit, patience: patience)
     }
 
-    private func currentTime() -> Int64 {
-        if let paced = sink.clock.paced(), outlet.awaited == 0 { sink.clock.advance(to: paced) }
+    /// A paced clock runs no further than the run does.
+    private func currentTime(until limit: Int64) -> Int64 {
+        if let paced = sink.clock.paced(), outlet.awaited == 0 { sink.clock.advance(to: min(paced, limit)) }
         return sink.clock.now()
     }
 
@@ -157,10 +164,12 @@ public final class EngineLoop {
             chores.removeFirst().work()
             drainLocal()
         } else if let plugin = sink.inline.nextDeadline(), plugin <= due {
-            sink.inline.advance(to: plugin)
+            if sink.clock.isSimulated { sink.logical = max(time, plugin) }
+            sink.inline.advance(to: sink.clock.isSimulated ? plugin : now)
             drainLocal()
         } else {
-            advance(to: due)
+            // Simulated time passes every timer at its own time; real time is what it is.
+            advance(to: sink.clock.isSimulated ? due : now)
         }
         return true
     }
@@ -176,7 +185,7 @@ public final class EngineLoop {
 
     /// A command, now.
     public func command(_ command: Command) {
-        time = max(time, sink.clock.now())
+        time = max(time, sink.now())
         outlet.now = time
         let bytes = CommandCoding.bytes(command)
         bytes.withUnsafeBytes { _ = journal?.append(.command, port: 0, time: time, $0) }
@@ -186,7 +195,7 @@ public final class EngineLoop {
 
     /// The run begins.
     public func start() {
-        time = max(time, sink.clock.now())
+        time = max(time, sink.now())
         outlet.now = time
         CommandCoding.start.withUnsafeBytes { _ = journal?.append(.command, port: 0, time: time, $0) }
         engine.start(at: time)
@@ -210,6 +219,10 @@ public final class EngineLoop {
             notice(event, kind, source)
             // The host's own requests are no business of the engine.
             if event.pointee.request & EngineLoop.ownRequest != 0 { return }
+        }
+        if kind >= 10, kind < 30 {
+            if firstEvent == 0 { firstEvent = HostClock.monotonic() }
+            probe?.tick()
         }
         events &+= 1
         outlet.now = now

@@ -8,16 +8,23 @@ public final class EventSink: @unchecked Sendable {
     public let inline: InlineLane
     /// The engine's thread only.
     let local = LocalQueue()
+    /// Where the engine's thread stands in simulated time; set by the loop. Behind the clock while work is caught up with.
+    var logical: Int64
 
     public init(clock: HostClock, capacity: Int = 1 << 20) {
         inbox = Inbox(capacity: capacity)
         self.clock = clock
-        inline = InlineLane(now: clock.now())
+        logical = clock.now()
+        inline = InlineLane(now: logical)
     }
+
+    /// What time it is for whoever asks. In simulated time the engine's thread works through what is due one step after the other, each
+    /// at its own time, however far a paced clock has run on: so a run comes to the same at every speed.
+    func now() -> keel_time { clock.isSimulated && inline.isCurrent ? logical : clock.now() }
 
     func emit(_ event: UnsafePointer<keel_event>, from source: Source) -> keel_status {
         if inline.isCurrent {
-            local.append(event, from: source, at: clock.now())
+            local.append(event, from: source, at: now())
             return KEEL_OK
         }
         return inbox.post(event, from: source, at: clock.now()) == .dropped ? KEEL_E_AGAIN : KEEL_OK

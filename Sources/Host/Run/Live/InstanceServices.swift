@@ -23,7 +23,7 @@ final class InstanceServices: HostServices, @unchecked Sendable {
         self.instruments = instruments
     }
 
-    func now() -> keel_time { shared.sink.clock.now() }
+    func now() -> keel_time { shared.sink.now() }
 
     func emit(_ event: UnsafePointer<keel_event>, from instance: InstanceHost) -> keel_status { shared.sink.emit(event, from: source) }
 

@@ -30,6 +30,8 @@ public final class LiveOutlet: EffectOutlet {
     /// How many of them went to other threads: a simulated clock stands still for those.
     private(set) var awaited = 0
     private var error = keel_error()
+    /// Measures when set.
+    var probe: LatencyProbe?
 
     public init(callees: [Callee], journal: JournalWriter?, keeper: (any RecordKeeper)?) {
         self.callees = callees
@@ -58,6 +60,7 @@ public final class LiveOutlet: EffectOutlet {
             message = "\(callees[port].name) is broken and not yet back"
         } else {
             error.message.0 = 0
+            if kind == .submit { probe?.submit() }
             status = body(callees[port], &error)
             if status < 0 { message = withUnsafeBytes(of: error.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) } }
         }

@@ -47,6 +47,27 @@ public struct Evidence: Codable, Equatable, Sendable {
             }
         }
 
+        /// In `allCases`: noted for every order, so it is not searched for.
+        var place: Int {
+            switch self {
+            case .marketData: 0
+            case .connected: 1
+            case .agreement: 2
+            case .gateSelective: 3
+            case .decision: 4
+            case .fallback: 5
+            case .orderPlaced: 6
+            case .fill: 7
+            case .positionOpened: 8
+            case .exitOnce: 9
+            case .riskRefusal: 10
+            case .breaker: 11
+            case .noDoubt: 12
+            case .ledger: 13
+            case .noCriticalAlert: 14
+            }
+        }
+
         /// A healthy run of some length shows these; the others depend on the market or on trouble.
         public static let expected: [Claim] = [.marketData, .connected, .agreement, .gateSelective, .ledger, .noCriticalAlert, .noDoubt]
     }
@@ -80,7 +101,8 @@ public struct Evidence: Codable, Equatable, Sendable {
 
     /// Something happened at `time` that speaks for or against a claim. A failure stays, unless `cures` says it is over.
     public mutating func note(_ claim: Claim, _ verdict: Verdict, at time: Int64, _ detail: String = "", cures: Bool = false) {
-        guard let index = findings.firstIndex(where: { $0.claim == claim }) else { return }
+        let index = claim.place
+        guard findings.indices.contains(index) else { return }
         if findings[index].verdict == .fail, verdict != .fail, !cures { return }
         if findings[index].verdict != verdict {
             findings[index].first = time
@@ -120,9 +142,17 @@ public struct Evidence: Codable, Equatable, Sendable {
         note(.agreement, disagreeing.isEmpty ? .pass : .fail, at: time, disagreeing.values.sorted().joined(separator: "; "), cures: true)
     }
 
-    public mutating func noteOrder(_ id: String, inDoubt: Bool, at time: Int64) {
-        if inDoubt { doubtful.insert(id) } else { doubtful.remove(id) }
+    /// An order is or is no longer in doubt; `id` is made only where it matters.
+    public mutating func noteOrder(_ id: @autoclosure () -> String, inDoubt: Bool, at time: Int64) {
+        if !inDoubt, doubtful.isEmpty { return note(.noDoubt, .pass, at: time, cures: true) }
+        if inDoubt { doubtful.insert(id()) } else { doubtful.remove(id()) }
         note(.noDoubt, doubtful.isEmpty ? .pass : .fail, at: time, doubtful.sorted().joined(separator: ", "), cures: true)
+    }
+
+    /// The run went on until `time`, and nothing has spoken against these.
+    public mutating func noteQuiet(at time: Int64) {
+        note(.noCriticalAlert, .pass, at: time)
+        if doubtful.isEmpty { note(.noDoubt, .pass, at: time, cures: true) }
     }
 
     public mutating func noteExit(_ key: String, at time: Int64) {

@@ -49,8 +49,11 @@ public enum Replay {
         let plan = EnginePlan(
             run: origin.run, ports: ports.ports, instruments: manifest.instruments, pipelines: manifest.pipelines, checksSkew: origin.checksSkew)
         let outlet = ReplayOutlet(reader)
-        var summary = RunSummary(run: origin.run, mode: manifest.mode.rawValue, pipelines: manifest.pipelines)
-        outlet.onRecord = { summary.note($0, plan: plan) }
+        let began = HostClock.monotonic()
+        var tally = RunTally(mode: manifest.mode.rawValue, pipelines: manifest.pipelines, instruments: manifest.instruments)
+        tally.run = origin.run
+        tally.restore(origin.restored)
+        outlet.onRecord = { tally.note($0) }
         ports.source.asked = { reader.asked($0, $1) }
         let engine: Engine
         do throws(EngineError) { engine = try Engine(plan: plan, outlet: outlet, restored: origin.restored) } catch {
@@ -75,7 +78,9 @@ public enum Replay {
         }
         let isTorn = journal.ending != .whole
         if reader.difference == nil, !isTorn { reader.finish() }
+        var summary = tally.summary
         summary.events = reader.inputs
+        summary.seconds = Double(HostClock.monotonic() - began) / 1e9
         let report = ReplayReport(
             run: origin.run, inputs: reader.inputs, effects: reader.trace.count, orders: outlet.orders, isTorn: isTorn,
             difference: reader.difference ?? reader.journalError, summary: summary)
