@@ -52,8 +52,15 @@ struct TestCatalogue: PluginCatalogue {
           "key": { "x-secret": true, "description": "Key." } } }
         """
 
+    /// As much of the simulated venue's configuration as the default manifest uses.
+    static let simSchema = #"""
+        {"type": "object", "additionalProperties": false, "properties": {
+          "length": {"type": "string", "description": "how long its market lasts", "default": "0s"},
+          "prices": {"type": "object", "description": "starting prices", "additionalProperties": {"type": "string"}}}}
+        """#
+
     static let bundled: [String: LibraryDescription] = [
-        "Sim": library(component("keel.sim", [.feed, .broker])),
+        "Sim": library(component("keel.sim", [.feed, .broker], schema: simSchema)),
         "Rules": library(component("keel.rules", [.decider], schema: rulesSchema)),
         "EMACross": library(component("keel.emacross", [.decider])),
         "DirectRouter": library(component("keel.direct", [.router])),
