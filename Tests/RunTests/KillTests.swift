@@ -180,7 +180,7 @@ struct KillTests {
         // An odd number of steps ends the day with a position.
         let steps = 5
         let venue = try VenueProcess(folder: temporary.path, steps: steps)
-        let rehearsal = try Rehearsal(folder: temporary.path, socket: venue.socket, venue: try rebuilt(1))
+        let rehearsal = try Rehearsal(folder: temporary.path, socket: venue.socket, library: try rebuilt(1))
         let host = try rehearsal.host()
         #expect(venue.reaches(steps, within: 60) { !host.process.isRunning }, "\(host.said)")
         usleep(100_000)
@@ -191,11 +191,12 @@ struct KillTests {
         #expect(before.pipelines[0].positions == ["XXX/USDT": "1"])
         #expect(before.instances.first { $0.name == "venue" }?.isolation == "process")
 
+        let second = try rebuilt(2)
         _ = try Rehearsal(
             folder: temporary.path, socket: venue.socket,
-            more: #", "second": { "component": "keel.test.follower", "file": "Rehearsal" }"#,
+            more: ", \"second\": { \"component\": \"keel.test.follower\", \(second), \"isolation\": \"none\" }",
             pipelines: ", " + Rehearsal.pipeline("more", symbol: "YYY/USDT", broker: "venue"),
-            venue: try rebuilt(2), decide: #"{ "primary": "second", "fallback": "follower" }"#)
+            library: second, decide: #"{ "primary": "second", "fallback": "follower" }"#)
         let answer = try rehearsal.keel(["restart", rehearsal.manifest, "--json"])
         #expect(answer.code == 0, "\(answer.said) \(host.said)")
         let restart = try JSONDecoder().decode(RestartReport.self, from: Data(answer.said.utf8.drop { $0 != UInt8(ascii: "{") }))
@@ -219,7 +220,7 @@ struct KillTests {
     @Test func aKilledWorkerIsReplacedAndTheDayGoesOn() throws {
         let steps = 40
         let venue = try VenueProcess(folder: temporary.path, steps: steps)
-        let rehearsal = try Rehearsal(folder: temporary.path, socket: venue.socket, venue: try rebuilt(3))
+        let rehearsal = try Rehearsal(folder: temporary.path, socket: venue.socket, library: try rebuilt(3))
         let host = try rehearsal.host()
         for step in [10, 25] {
             #expect(venue.reaches(step, within: 60) { !host.process.isRunning }, "\(host.said)")

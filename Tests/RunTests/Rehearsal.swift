@@ -148,14 +148,14 @@ struct Rehearsal {
     var manifest: String { folder + "/plugins.json" }
     var state: String { folder + "/state" }
 
-    init(folder: String, socket: String, more: String = "", pipelines: String = "", venue: String = #""file": "Rehearsal""#, decide: String? = nil) throws {
+    init(folder: String, socket: String, more: String = "", pipelines: String = "", library: String = #""file": "Rehearsal""#, decide: String? = nil) throws {
         self.folder = folder
         self.socket = socket
         let text = """
             { "version": 1, "mode": "paper", "state": "state",
               "plugins": {
-                "venue": { "component": "keel.test.venue", \(venue), "config": { "socket": "\(socket)" } },
-                "follower": { "component": "keel.test.follower", "file": "Rehearsal" },
+                "venue": { "component": "keel.test.venue", \(library), "config": { "socket": "\(socket)" } },
+                "follower": { "component": "keel.test.follower", \(library), "isolation": "none" },
                 "direct": { "component": "keel.direct", "file": "DirectRouter" }\(more)
               },
               "instruments": {

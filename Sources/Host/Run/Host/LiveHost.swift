@@ -385,6 +385,12 @@ public final class LiveHost {
         }
     }
 
+    /// For figures: of the first pipeline.
+    var decisions: Int {
+        count()
+        return tally.decisions(0)
+    }
+
     /// For figures: measures from here on.
     func measure(_ probe: LatencyProbe) {
         loop?.probe = probe

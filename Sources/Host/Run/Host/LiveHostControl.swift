@@ -9,6 +9,7 @@ import PluginKit
 
 extension LiveHost {
     func handle(_ request: LoopRequest) {
+        count()
         switch request {
         case .control(let request, let connection): answer(request, connection)
         case .signal(let number): signalled(number)

@@ -42,6 +42,7 @@ extension LiveHost {
         close(loop)
         stopInstances(loop)
         save()
+        count()
         let summary = summary
         finish(loop, ledger, writer, how: how)
         let body = (try? JSONEncoder().encode(summary)) ?? Data("{}".utf8)
@@ -173,6 +174,7 @@ extension LiveHost {
         }
         let caller = resume.callerDescriptor >= 0 ? ControlConnection.inherited(resume.callerDescriptor) : nil
         let opened = loop.run(patience: 10_000_000_000) { loop.engine.isOpen || ending != nil }
+        count()
         var differences = agreements.values.filter { !$0.agreed }.flatMap(\.differences)
         if !opened { differences.append("no entries yet: ledger and venue have not agreed within 10 s (keel status says why)") }
         let report = RestartReport(

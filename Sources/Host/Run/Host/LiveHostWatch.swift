@@ -17,7 +17,6 @@ extension LiveHost {
             if state == KEEL_LINK_DOWN, why == KEEL_OK { feedEnded(source) }
         }
         loop.onDone = { [unowned self] source, request, status, message in done(source, request, status, message) }
-        outlet.onRecord = { [unowned self] in take($0) }
         outlet.onAlert = { [unowned self] in take($0) }
         outlet.onPublish = { [unowned self] in bus.publish($0) }
         outlet.onRenew = { [unowned self] port in renew(port) }
@@ -36,8 +35,11 @@ extension LiveHost {
         loop.engine.listen(to: Set(Topic.allCases).subtracting([.marketTick]))
     }
 
+    /// Counts what has been recorded meanwhile.
+    func count() { loop?.outlet.seen.take { take($0) } }
+
     /// Every record also counts for the summary and as evidence.
-    func take(_ record: LedgerRecord) {
+    private func take(_ record: LedgerRecord) {
         guard let plan else { return }
         tally.note(record)
         switch record {
@@ -87,6 +89,7 @@ extension LiveHost {
     /// Between inputs: the ledger writes what waits, statistics become evidence, a terminal sees progress.
     func housekeeping() {
         writer?.maintain()
+        count()
         let now = HostClock.monotonic()
         guard now - lastProgress > 200_000_000, let loop else { return }
         lastProgress = now

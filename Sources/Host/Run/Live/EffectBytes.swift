@@ -4,35 +4,64 @@ import PluginKit
 
 /// Effects as bytes that mean the same on every run of the same program: what a replay is compared with.
 ///
-/// Fields one after another, little-endian, no padding; texts with their length. One buffer, reused.
-struct EffectBytes {
-    private(set) var bytes: [UInt8] = []
+/// Fields one after another, little-endian, no padding; texts with their length. One block of memory, reused: this is written for
+/// every order before it leaves.
+final class EffectBytes {
+    private var memory: UnsafeMutableRawPointer
+    private var capacity = 4096
+    private var count = 0
 
-    init() { bytes.reserveCapacity(1024) }
+    init() { memory = .allocate(byteCount: 4096, alignment: 16) }
 
-    mutating func begin() { bytes.removeAll(keepingCapacity: true) }
+    deinit { memory.deallocate() }
 
-    mutating func put<Integer: FixedWidthInteger>(_ value: Integer) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    /// What was put since `begin`; valid until the next call.
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: count) }
+
+    @inline(__always)
+    func begin() { count = 0 }
+
+    private func grow(_ more: Int) {
+        var larger = capacity
+        while larger < count + more { larger *= 2 }
+        let fresh = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 16)
+        fresh.copyMemory(from: memory, byteCount: count)
+        memory.deallocate()
+        memory = fresh
+        capacity = larger
     }
-    mutating func put(_ value: Fixed) { put(value.raw) }
-    mutating func put(_ value: Amount) {
+
+    @inline(__always)
+    func put<Integer: FixedWidthInteger>(_ value: Integer) {
+        let size = MemoryLayout<Integer>.size
+        if count &+ size > capacity { grow(size) }
+        memory.storeBytes(of: value.littleEndian, toByteOffset: count, as: Integer.self)
+        count &+= size
+    }
+    func put(_ value: Fixed) { put(value.raw) }
+    func put(_ value: Amount) {
         put(value.c.lo)
         put(value.c.hi)
     }
-    mutating func put(_ value: OrderID) {
+    func put(_ value: OrderID) {
         put(value.hi)
         put(value.lo)
     }
-    mutating func put(_ value: Bool) { put(UInt8(value ? 1 : 0)) }
-    mutating func put(_ text: String) {
-        put(UInt32(truncatingIfNeeded: text.utf8.count))
-        bytes.append(contentsOf: text.utf8)
+    func put(_ value: Bool) { put(UInt8(value ? 1 : 0)) }
+    func put(_ text: String) {
+        var text = text
+        text.withUTF8 { utf8 in
+            put(UInt32(truncatingIfNeeded: utf8.count))
+            guard let base = utf8.baseAddress else { return }
+            if count &+ utf8.count > capacity { grow(utf8.count) }
+            (memory + count).copyMemory(from: base, byteCount: utf8.count)
+            count &+= utf8.count
+        }
     }
-    mutating func put<Value: RawRepresentable>(word value: Value) where Value.RawValue == String { put(value.rawValue) }
+    func put<Value: RawRepresentable>(word value: Value) where Value.RawValue == String { put(value.rawValue) }
 
     /// An order as it goes out.
-    mutating func put(_ order: keel_order) {
+    func put(_ order: keel_order) {
         put(OrderID(order.id))
         put(order.side)
         put(order.features)
@@ -44,7 +73,7 @@ struct EffectBytes {
     }
 
     /// A ledger record; false: nothing a replay is held to.
-    mutating func put(_ record: LedgerRecord) -> Bool {
+    func put(_ record: LedgerRecord) -> Bool {
         switch record {
         case .decision(let value), .shadow(let value): put(value)
         case .intent(let value): put(value)
@@ -120,14 +149,14 @@ struct EffectBytes {
         return true
     }
 
-    private mutating func head(_ kind: UInt8, _ time: Int64, _ pipeline: Int, _ instrument: keel_instrument_id) {
+    private func head(_ kind: UInt8, _ time: Int64, _ pipeline: Int, _ instrument: keel_instrument_id) {
         put(kind)
         put(time)
         put(Int32(truncatingIfNeeded: pipeline))
         put(instrument)
     }
 
-    private mutating func put(_ value: DecisionRecord) {
+    private func put(_ value: DecisionRecord) {
         head(3, value.time, value.pipeline, value.instrument)
         put(value.sequence)
         put(Int32(truncatingIfNeeded: value.decider))
@@ -146,7 +175,7 @@ struct EffectBytes {
         put(value.reason)
     }
 
-    private mutating func put(_ value: IntentRecord) {
+    private func put(_ value: IntentRecord) {
         head(4, value.time, value.pipeline, value.instrument)
         put(value.order)
         put(value.replaces)
@@ -161,7 +190,7 @@ struct EffectBytes {
         put(value.decision)
     }
 
-    private mutating func put(_ value: OrderRecord) {
+    private func put(_ value: OrderRecord) {
         head(5, value.time, value.order.pipeline, value.order.instrument)
         put(value.order.id)
         put(value.before.rawValue)
@@ -174,7 +203,7 @@ struct EffectBytes {
         put(value.message)
     }
 
-    private mutating func put(_ value: FillRecord) {
+    private func put(_ value: FillRecord) {
         head(6, value.time, value.pipeline, value.instrument)
         put(value.order)
         put(value.side)

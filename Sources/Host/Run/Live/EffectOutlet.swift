@@ -8,11 +8,12 @@ import PluginKit
 public class EffectOutlet: Outlet {
     public let recording: Recording = .everything
     /// Time of the input the engine works on.
-    var now: Int64 = 0
-    var effect = EffectBytes()
+    @exclusivity(unchecked) final var now: Int64 = 0
+    final let effect = EffectBytes()
     /// What the last call that was refused had to say.
-    var message = ""
-    var onRecord: (LedgerRecord) -> Void = { _ in }
+    @exclusivity(unchecked) final var message = ""
+    /// Every record, for whoever counts them: looked at now and then, never while an order waits.
+    final let seen = SeenRecords()
 
     /// The bytes in `effect` are about to happen. `keep`: they are recorded whole, not only in the running hash.
     func note(_ kind: EffectKind, _ port: Int, keep: Bool = false) {}
@@ -109,11 +110,27 @@ public class EffectOutlet: Outlet {
     public func record(_ record: LedgerRecord) {
         effect.begin()
         if effect.put(record) { note(.record, 0) }
-        onRecord(record)
+        seen.records.append(record)
     }
 
     public func boundary() {}
     public func barrier() -> Bool { true }
     public func publish(_ event: BusEvent) {}
     public func alert(_ alert: Alert) {}
+}
+
+/// Records that wait to be counted.
+final class SeenRecords {
+    @exclusivity(unchecked) final var records: [LedgerRecord] = []
+
+    init() { records.reserveCapacity(1024) }
+
+    /// Hands out what has come since the last time.
+    func take(_ body: (LedgerRecord) -> Void) {
+        guard !records.isEmpty else { return }
+        let taken = records
+        records = []
+        records.reserveCapacity(1024)
+        for record in taken { body(record) }
+    }
 }

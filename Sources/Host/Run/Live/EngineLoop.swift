@@ -118,7 +118,7 @@ public final class EngineLoop {
             return true
         }
         turns &+= 1
-        if turns & 0xFFF == 0 { housekeeping() }
+        if turns & 0xFFF == 0 || outlet.seen.records.count >= 1024 { housekeeping() }
         if count > 0 { fireDue(at: currentTime(until: limit)); return true }
         if fireDue(at: currentTime(until: limit)) { return true }
         return idle(until: limit, patience: patience)

@@ -16,7 +16,7 @@ public protocol RecordKeeper: AnyObject {
 /// Everything the engine is told in return is journaled before the engine sees it, so that a replay can say the same.
 public final class LiveOutlet: EffectOutlet {
     /// How each port is called: directly, or through its lane.
-    var callees: [Callee]
+    @exclusivity(unchecked) var callees: [Callee]
     let journal: JournalWriter?
     let keeper: (any RecordKeeper)?
     var onPublish: (BusEvent) -> Void = { _ in }
@@ -24,12 +24,12 @@ public final class LiveOutlet: EffectOutlet {
     /// Renewing needs the loop, which alone may stop and start an instance.
     var onRenew: (Int) -> Void = { _ in }
     /// A broken instance takes no calls: they fail as certainly not sent.
-    var isBroken: [Bool]
+    @exclusivity(unchecked) var isBroken: [Bool]
     /// Requests that are not answered yet, by port.
-    private var outstanding: [UInt64: Int] = [:]
+    @exclusivity(unchecked) private var outstanding: [UInt64: Int] = [:]
     /// How many of them went to other threads: a simulated clock stands still for those.
-    private(set) var awaited = 0
-    private var error = keel_error()
+    @exclusivity(unchecked) private(set) var awaited = 0
+    @exclusivity(unchecked) private var error = keel_error()
     /// Measures when set.
     var probe: LatencyProbe?
 
@@ -84,9 +84,7 @@ public final class LiveOutlet: EffectOutlet {
 
     override func note(_ kind: EffectKind, _ port: Int, keep: Bool = false) {
         guard let journal else { return }
-        effect.bytes.withUnsafeBytes {
-            journal.effect(.effect(kind.rawValue), port: UInt16(truncatingIfNeeded: port), time: now, $0, keep: keep)
-        }
+        journal.effect(.effect(kind.rawValue), port: UInt16(truncatingIfNeeded: port), time: now, effect.bytes, keep: keep)
     }
 
     private func answer(_ kind: AnswerKind, _ port: Int, _ status: keel_status, _ message: String) {
@@ -96,13 +94,13 @@ public final class LiveOutlet: EffectOutlet {
     /// `observe` is called past this outlet, straight through the tables: only its "ask me now" is worth a record.
     func observed(_ port: Int, call: UInt64, status: keel_status) { append(.observe, port, status) { $0.put(call) } }
 
-    private func append(_ kind: AnswerKind, _ port: Int, _ status: keel_status, _ rest: (inout EffectBytes) -> Void) {
+    private func append(_ kind: AnswerKind, _ port: Int, _ status: keel_status, _ rest: (EffectBytes) -> Void) {
         guard let journal else { return }
         effect.begin()
         effect.put(kind.rawValue)
         effect.put(status)
-        rest(&effect)
-        effect.bytes.withUnsafeBytes { _ = journal.append(.answer, port: UInt16(truncatingIfNeeded: port), time: now, $0) }
+        rest(effect)
+        journal.append(.answer, port: UInt16(truncatingIfNeeded: port), time: now, effect.bytes)
     }
 
     // MARK: Ledger and people

@@ -95,9 +95,9 @@ public enum RunFigures {
         let host = try LiveHost(composition, options: options)
         try host.open()
         try host.start()
-        host.run { host.tally.decisions(0) >= max(decisions / 10, 1) }
+        host.run { host.decisions >= max(decisions / 10, 1) }
         let early = residentMemory()
-        host.run { host.tally.decisions(0) >= decisions }
+        host.run { host.decisions >= decisions }
         let late = residentMemory()
         host.shutDown(how: "measured", why: "measured")
         return (early, late)

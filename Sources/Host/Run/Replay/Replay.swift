@@ -53,7 +53,6 @@ public enum Replay {
         var tally = RunTally(mode: manifest.mode.rawValue, pipelines: manifest.pipelines, instruments: manifest.instruments)
         tally.run = origin.run
         tally.restore(origin.restored)
-        outlet.onRecord = { tally.note($0) }
         ports.source.asked = { reader.asked($0, $1) }
         let engine: Engine
         do throws(EngineError) { engine = try Engine(plan: plan, outlet: outlet, restored: origin.restored) } catch {
@@ -61,6 +60,7 @@ public enum Replay {
         }
         engine.listen(to: Set(Topic.allCases).subtracting([.marketTick]))
         while reader.difference == nil, let input = reader.nextInput() {
+            if outlet.seen.records.count >= 1024 { outlet.seen.take { tally.note($0) } }
             switch input {
             case .event(let port, let time):
                 outlet.now = time
@@ -78,6 +78,7 @@ public enum Replay {
         }
         let isTorn = journal.ending != .whole
         if reader.difference == nil, !isTorn { reader.finish() }
+        outlet.seen.take { tally.note($0) }
         var summary = tally.summary
         summary.events = reader.inputs
         summary.seconds = Double(HostClock.monotonic() - began) / 1e9

@@ -10,7 +10,7 @@ final class ReplayOutlet: EffectOutlet {
 
     override func note(_ kind: EffectKind, _ port: Int, keep: Bool = false) {
         if kind == .submit { orders += 1 }
-        effect.bytes.withUnsafeBytes { reader.effect(kind, port: UInt16(truncatingIfNeeded: port), time: now, $0, kept: keep) }
+        reader.effect(kind, port: UInt16(truncatingIfNeeded: port), time: now, effect.bytes, kept: keep)
     }
 
     override func call(
