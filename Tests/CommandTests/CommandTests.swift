@@ -37,14 +37,13 @@ func call(
 struct TestCatalogue: PluginCatalogue {
     static let components: [String: ComponentDescription] = [
         "Sim": ComponentDescription(
-            id: "keel.sim", name: "Simulated venue", version: "1.0.0", roles: [.feed, .broker],
+            id: "keel.sim", name: "Simulated venue", version: "1.0.0", roles: [.feed, .broker], orderFeatures: 0x203,
             // As much of the configuration as the default manifest uses.
             configSchema: #"""
                 {"type": "object", "additionalProperties": false, "properties": {
                   "length": {"type": "string", "description": "how long its market lasts", "default": "0s"},
                   "prices": {"type": "object", "description": "starting prices", "additionalProperties": {"type": "string"}}}}
-                """#,
-            orderFeatures: 0x203),
+                """#),
         "Rules": ComponentDescription(id: "keel.rules", name: "Rules", version: "1.0.0", roles: [.decider]),
         "EMACross": ComponentDescription(id: "keel.emacross", name: "EMA cross", version: "1.0.0", roles: [.decider]),
         "DirectRouter": ComponentDescription(id: "keel.direct", name: "Direct", version: "1.0.0", roles: [.router]),
