@@ -39,6 +39,13 @@ final class Bench {
         do { return try JSONSchema(parsing: text) } catch { throw Verdict.skip("the config_schema has faults: see G01 and G02") }
     }
 
+    /// The profile's configuration, if it obeys the schema: checks that vary it can say nothing otherwise.
+    func soundConfig(_ schema: JSONSchema) throws -> JSONValue {
+        let config = try config(unreachable: true)
+        if schema.check(config).issues.contains(where: { !$0.isWarning }) { throw Verdict.skip("the profile's configuration doesn't obey the schema: see G02") }
+        return config
+    }
+
     // MARK: venues
 
     var hasVenue: Bool { if case .none = profile.venue { false } else { true } }

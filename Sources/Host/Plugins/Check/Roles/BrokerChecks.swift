@@ -295,6 +295,7 @@ let brokerChecks: [Check] = [
         let order = bench.order(KEEL_BUY, try bench.limitOrMarket())
         let (called, _) = instance.submit(order)
         try require(called.accepted || called.status == KEEL_E_IN_DOUBT, "submit answers \(called.words)")
+        try bench.quoteIfSimulated(instance)
         if called.accepted {
             let doubted = instance.run(for: 3, jumping: true) { !OrderStory(order.id, instance.host.eventsNow(), snapshots: true).states.filter { $0 != KEEL_ORDER_PENDING }.isEmpty }
             let story = OrderStory(order.id, instance.host.eventsNow(), snapshots: true)
