@@ -26,7 +26,9 @@ struct KillTests {
     /// Runs the rest of the day without a kill and stops the host in order.
     func finish(_ rehearsal: Rehearsal, _ venue: VenueProcess, _ steps: Int) throws {
         let host = try rehearsal.host()
-        let done = venue.reaches(steps, within: 60) { !host.process.isRunning }
+        let up = Date().addingTimeInterval(30)
+        while Date() < up, try rehearsal.keel(["status", rehearsal.manifest]).code == 3 { usleep(20_000) }
+        let done = venue.reaches(steps, within: 120) { !host.process.isRunning }
         #expect(done, "the day stopped at step \(venue.book.step) of \(steps): \(host.said)")
         // The last fill has to reach the ledger too.
         usleep(100_000)
@@ -127,7 +129,7 @@ struct KillTests {
 
     @Test func killedAtRandomInstantsUnderLoad() throws {
         let kills = KillTests.long ?? 20
-        let steps = 60 + kills * 15
+        let steps = 100 + kills * 50
         let seed = UInt64(ProcessInfo.processInfo.environment["KEEL_SEED"] ?? "") ?? 20260501
         var generator = SplitMix(seed: seed)
         let venue = try VenueProcess(folder: temporary.path, steps: steps)
