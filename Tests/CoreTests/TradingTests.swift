@@ -568,6 +568,23 @@ private func holding(
         #expect(set.venue.submitted.count == 2 && set.rig.refused(.priceCollar).count == 1, "a replacement passes the gate like any order")
     }
 
+    @Test func whereAVenueCannotReplaceItIsCancelledAndSentAnew() throws {
+        let set = Usual()
+        set.venue.canReplace = false
+        set.venue.style = .manual
+        set.router.edit = { $0.features = KEEL_ORD_LIMIT; $0.limit = fixed("99").raw }
+        set.askOnNextTrade(.buy("0.1"))
+        try set.build()
+        set.rig.start()
+        set.rig.trade("100")
+        let id = OrderID(set.venue.submitted[0].id)
+        set.venue.fill(id, quantity: fixed("3").raw)
+        set.rig.command(.replace(id, quantity: fixed("8"), limit: fixed("99.5")))
+        #expect(set.venue.cancelledOrders == [id])
+        #expect(set.venue.submitted.count == 2 && Fixed(raw: set.venue.submitted[1].qty) == fixed("5"), "what is filled already is not bought again")
+        #expect(set.rig.intents.last?.replaces == id && set.rig.intents.last?.limit == fixed("99.5"))
+    }
+
     @Test func childrenMustBePartsOfTheirParent() throws {
         let set = Usual()
         set.venue.style = .manual

@@ -69,6 +69,8 @@ struct Book {
     var closedOrders: Recent<OrderState>
     var parents: [Parent] = []
     var cancels: [(request: UInt64, order: OrderID)] = []
+    /// Orders that are cancelled to be sent anew, where the venue cannot replace.
+    var replacements: [(order: OrderID, quantity: Fixed, limit: Fixed)] = []
     var asked = Ask()
     var shadow = Ask()
     var pending: UInt32 = 0

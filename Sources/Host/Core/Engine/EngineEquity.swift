@@ -20,6 +20,19 @@ extension Engine {
         setFloor(pipeline)
     }
 
+    /// Equity after a change of one book's position and of cash.
+    func reprice(_ book: UnsafeMutablePointer<Book>, _ pipeline: UnsafeMutablePointer<Pipeline>, cash: Amount) {
+        let before = book.pointee.units
+        let wasWide = book.pointee.unitsAreWide
+        setUnits(book)
+        if wasWide || book.pointee.unitsAreWide { return remark(pipeline) }
+        let (change, overflow) = book.pointee.units.subtractingReportingOverflow(before)
+        if overflow { return remark(pipeline) }
+        let product = change.multipliedFullWidth(by: book.pointee.marked)
+        let scaled = cash.raw.multipliedReportingOverflow(by: Int128(Fixed.scale)).partialValue
+        pipeline.pointee.equity = pipeline.pointee.equity &+ scaled &+ (Int128(product.high) << 64 | Int128(product.low))
+    }
+
     /// Position times multiplier. What does not fit 64 bits is valued whenever it changes instead of on every price.
     func setUnits(_ book: UnsafeMutablePointer<Book>) {
         let multiplier = book.pointee.instrument.multiplier

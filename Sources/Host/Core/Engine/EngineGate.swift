@@ -17,12 +17,10 @@ extension Engine {
         let pipeline = pipelines + book.pointee.pipeline
         let flat = book.isFlat
         if core.pointee.gateClosed || core.pointee.stopping { return blocked(book, Refusal(.gateClosed)) }
-        if flat || bits & KEEL_GATE_REVIEW == 0 {
+        // With a position open the decider may want to leave it, whatever holds for entries.
+        if flat {
             let context = riskContext(book, side: KEEL_BUY, seen: .zero, excluding: .none, sizes: false)
-            if let refusal = RiskGate.conditionProblem(in: context) {
-                // With a position open the decider may still want to leave it.
-                if flat { return blocked(book, refusal) }
-            }
+            if let refusal = RiskGate.conditionProblem(in: context) { return blocked(book, refusal) }
         }
         if refusesStale(book) { return blocked(book, Refusal(.staleMarket, Amount(raw: Int128(now - book.marketAt)), .zero)) }
         book.pointee.lastBlocked = nil

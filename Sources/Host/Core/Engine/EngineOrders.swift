@@ -373,7 +373,7 @@ extension Engine {
         publish(.orderChanged, book.pointee.pipeline, book.pointee.instrument.id) { .order(entry) }
     }
 
-    // MARK: Cancel and replace
+    // MARK: Cancel
 
     /// Asks the broker to cancel, once; `again` when the answer to that never came.
     func cancel(_ book: UnsafeMutablePointer<Book>, _ index: Int, again: Bool = false) {
@@ -432,48 +432,71 @@ extension Engine {
         cancel(book, index)
     }
 
-    /// An operator's change of a working order: in one step where the venue can, else cancelled and left at that.
-    func replace(_ id: OrderID, quantity: Fixed, limit: Fixed) -> Refusal? {
-        guard let (book, index) = find(id), index >= 0, !book.pointee.orders[index].status.isTerminal else { return Refusal(.unknownOrder) }
+    // MARK: Replace
+
+    /// An operator's change of a working order: in one step where the venue can, else cancelled first and sent anew when it is gone.
+    func replace(_ id: OrderID, quantity: Fixed, limit: Fixed) {
+        guard let (book, index) = find(id), index >= 0, !book.pointee.orders[index].status.isTerminal else {
+            if let (book, _) = find(id) { refuse(book, Refusal(.unknownOrder), order: id) }
+            return
+        }
         let old = book.pointee.orders[index]
-        guard brokers[book.pointee.broker].canReplace else { return Refusal(.brokerFeature) }
-        var legs = old.id.child
-        for parent in book.pointee.parents where parent.id == old.id.parent { legs = max(legs, parent.highestLeg) }
-        for other in book.pointee.orders where other.id.parent == old.id.parent { legs = max(legs, other.id.child) }
-        for other in book.pointee.closedOrders.elements where other.id.parent == old.id.parent { legs = max(legs, other.id.child) }
-        guard legs < .max else { return Refusal(.outOfRange) }
+        if brokers[book.pointee.broker].canReplace { return sendReplacement(of: old, quantity: quantity, limit: limit, inOneStep: true, book) }
+        guard !book.pointee.replacements.contains(where: { $0.order == id }) else { return }
+        book.pointee.replacements.append((id, quantity, limit))
+        cancel(book, index)
+    }
+
+    /// The old order has ended: what it left open is sent with its new price, if it ended because it was cancelled.
+    func replaceEnded(_ old: OrderState, _ book: UnsafeMutablePointer<Book>) {
+        guard let place = book.pointee.replacements.firstIndex(where: { $0.order == old.id }) else { return }
+        let wanted = book.pointee.replacements.remove(at: place)
+        guard old.status == .cancelled, let left = try? wanted.quantity.subtracting(old.filled), left.isPositive else { return }
+        sendReplacement(of: old, quantity: left, limit: wanted.limit, inOneStep: false, book)
+    }
+
+    /// A child of the same parent under a leg of its own; it passes risk like any order.
+    private func sendReplacement(of old: OrderState, quantity: Fixed, limit: Fixed, inOneStep: Bool, _ book: UnsafeMutablePointer<Book>) {
+        guard let leg = nextLeg(of: old.id.parent, in: book) else { return refuse(book, Refusal(.outOfRange), order: old.id) }
         var order = keel_order()
         order.struct_size = UInt32(MemoryLayout<keel_order>.size)
         order.side = old.side
         order.features = old.features
-        order.id = old.id.child(legs + 1).c
+        order.id = old.id.child(leg).c
         order.instrument = old.instrument
         order.qty = quantity.raw
         order.limit = limit.raw
         order.trigger = old.trigger.raw
         let context = riskContext(book, side: old.side, seen: .zero, excluding: old.id.parent)
+        let approved: ApprovedOrder
         switch RiskGate.approve(order, role: old.role, in: context) {
-        case .failure(let refusal):
-            refuse(book, refusal, decision: old.decision, order: OrderID(order.id))
-            return refusal
-        case .success(let approved):
-            var state = OrderState(
-                id: OrderID(order.id), pipeline: old.pipeline, instrument: old.instrument, broker: old.broker, role: old.role, side: old.side,
-                features: old.features, quantity: quantity, limit: limit, trigger: old.trigger, why: old.why, decision: old.decision, created: now,
-                changed: now)
-            state.request = makeRequest(.replace, owner: book.pointee.index)
-            book.pointee.orders.append(state)
-            if let parent = book.pointee.parents.firstIndex(where: { $0.id == old.id.parent }) { book.pointee.parents[parent].use(leg: legs + 1) }
-            noteIntent(book, state, replaces: old.id, notAfter: 0)
-            guard makeDurable() || old.role == .exit else {
-                dropUnsent(state.id, book, Refusal(.ledger))
-                return Refusal(.ledger)
-            }
-            setSent(state.id, book)
-            pipelines[book.pointee.pipeline].minute.add(now)
-            let status = outlet.replace(book.pointee.brokerPort, old.id, with: approved, request: state.request)
-            if status < 0 { submitRefused(state.id, book, status) }
-            return nil
+        case .failure(let refusal): return refuse(book, refusal, decision: old.decision, order: OrderID(order.id))
+        case .success(let value): approved = value
         }
+        var state = OrderState(
+            id: OrderID(order.id), pipeline: old.pipeline, instrument: old.instrument, broker: old.broker, role: old.role, side: old.side,
+            features: old.features, quantity: quantity, limit: limit, trigger: old.trigger, why: old.why, decision: old.decision, created: now,
+            changed: now)
+        state.request = makeRequest(inOneStep ? .replace : .submit, owner: book.pointee.index)
+        book.pointee.orders.append(state)
+        if let parent = book.pointee.parents.firstIndex(where: { $0.id == old.id.parent }) { book.pointee.parents[parent].use(leg: leg) }
+        noteIntent(book, state, replaces: old.id, notAfter: 0)
+        guard makeDurable() || old.role == .exit else { return dropUnsent(state.id, book, Refusal(.ledger)) }
+        setSent(state.id, book)
+        pipelines[book.pointee.pipeline].minute.add(now)
+        let status =
+            inOneStep
+            ? outlet.replace(book.pointee.brokerPort, old.id, with: approved, request: state.request)
+            : outlet.submit(book.pointee.brokerPort, approved, request: state.request)
+        if status < 0 { submitRefused(state.id, book, status) }
+    }
+
+    /// The lowest leg above all that the children of a parent have used.
+    private func nextLeg(of parent: OrderID, in book: UnsafeMutablePointer<Book>) -> UInt16? {
+        var highest: UInt16 = 0
+        for known in book.pointee.parents where known.id == parent { highest = max(highest, known.highestLeg) }
+        for order in book.pointee.orders where order.id.parent == parent { highest = max(highest, order.id.child) }
+        for order in book.pointee.closedOrders.elements where order.id.parent == parent { highest = max(highest, order.id.child) }
+        return highest == .max ? nil : highest + 1
     }
 }

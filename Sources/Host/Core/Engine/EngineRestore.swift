@@ -151,7 +151,7 @@ extension Engine {
             if core.pointee.ledgerFailed { _ = makeDurable() }
         case .sync: for index in 0..<brokerCount { startSync(index) }
         case .cancel(let id): if let found = find(id), found.1 >= 0 { cancel(found.0, found.1) }
-        case .replace(let id, let quantity, let limit): _ = replace(id, quantity: quantity, limit: limit)
+        case .replace(let id, let quantity, let limit): replace(id, quantity: quantity, limit: limit)
         case .stop: stop()
         }
     }

@@ -126,7 +126,9 @@ extension Engine {
         var index = 0
         while index < book.pointee.orders.count {
             if book.pointee.orders[index].isSettled {
-                book.pointee.closedOrders.add(book.pointee.orders.remove(at: index))
+                let ended = book.pointee.orders.remove(at: index)
+                book.pointee.closedOrders.add(ended)
+                if !book.pointee.replacements.isEmpty { replaceEnded(ended, book) }
             } else {
                 index += 1
             }
@@ -239,7 +241,7 @@ extension Engine {
         let dayFees = try pipeline.pointee.state.day.fees.adding(fee.money)
 
         // Nothing below can fail.
-        _ = core.pointee.seen.insert(key)
+        core.pointee.seen.add(key)
         book.pointee.orders[index] = order
         if let parent = book.pointee.parents.firstIndex(where: { $0.id == order.id.parent }) {
             book.pointee.parents[parent].filled = book.pointee.parents[parent].filled.addingReportingOverflow(quantity.raw).partialValue
@@ -252,7 +254,7 @@ extension Engine {
         pipeline.pointee.state.day.fees = dayFees
         if book.pointee.last == 0 { book.pointee.last = price.raw }
         if book.pointee.marked == 0 { book.pointee.marked = book.pointee.last }
-        remark(pipeline)
+        reprice(book, pipeline, cash: effect.cash)
         setDirty(book)
         setDirty(pipeline)
 

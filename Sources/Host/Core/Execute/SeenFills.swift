@@ -18,6 +18,12 @@ struct SeenFills {
     /// False if it was there already.
     mutating func insert(_ key: FillKey) -> Bool {
         if older.contains(key) { return false }
+        return add(key)
+    }
+
+    /// As `insert`, for a key of which `contains` has just said no.
+    @discardableResult
+    mutating func add(_ key: FillKey) -> Bool {
         guard newer.insert(key) else { return false }
         if newer.count >= capacity {
             swap(&newer, &older)

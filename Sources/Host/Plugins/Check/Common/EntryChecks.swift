@@ -20,14 +20,19 @@ let entryChecks: [Check] = [
         try require(entry(1)?.pointee.abi_major == 1, "the table for major 1 says it is of another")
     },
     Check("E02", "entry-pure", "The entry returns the same pointer each time, in under 10 ms, without a thread or a descriptor.", rule: pure) { bench in
+        // Timed in fresh processes, and the best of five counts: on a busy machine one measurement says little.
+        let took = try leastTime(below: 10_000_000) {
+            let entry = try Subject.open(bench.path)
+            let began = CheckClock.monotonic()
+            _ = entry(1)
+            return CheckClock.monotonic() - began
+        }
+        try require(took < 10_000_000, "the entry took \(took / 1_000_000) ms")
         let entry = try Subject.open(bench.path)
         let before = ProcessFacts.now()
-        let began = CheckClock.monotonic()
         let first = entry(1)
-        let took = CheckClock.monotonic() - began
         for _ in 0..<100 { try require(entry(1) == first, "keel_plugin_entry(1) returned two different tables") }
         let after = ProcessFacts.now()
-        try require(took < 10_000_000, "the entry took \(took / 1_000_000) ms")
         try require(after.threads == before.threads, "the entry left \(after.threads - before.threads) threads")
         try require(after.descriptors == before.descriptors, "the entry left open \(after.newDescriptors(since: before))")
     },

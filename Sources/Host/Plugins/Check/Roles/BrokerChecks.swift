@@ -184,7 +184,7 @@ let brokerChecks: [Check] = [
         }
         instance.end()
     },
-    broker("B07", "cancel", "Cancelling: an open order ends CANCELED, a filled one is KEEL_E_REJECTED and stays filled, an unknown one is KEEL_E_NOT_FOUND.",
+    broker("B07", "cancel-orders", "Cancelling: an open order ends CANCELED, a filled one is KEEL_E_REJECTED and stays filled, an unknown one is KEEL_E_NOT_FOUND.",
            rule: "[lane & running] ends in EV_DONE") { bench in
         try bench.play("open")
         let instance = try bench.running()

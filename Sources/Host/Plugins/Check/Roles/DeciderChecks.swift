@@ -50,7 +50,7 @@ let deciderChecks: [Check] = [
         try require(waiting.done(second)?.status == KEEL_E_TIMEOUT, "past the deadline the DONE says \(statusName(waiting.done(second)?.status ?? 0))")
         waiting.end()
     },
-    decider("D04", "cancel", "A cancelled request ends in exactly one DONE, whenever the cancel comes.", rule: "[lane & running] still ends in DONE") { bench in
+    decider("D04", "cancel-requests", "A cancelled request ends in exactly one DONE, whenever the cancel comes.", rule: "[lane & running] still ends in DONE") { bench in
         let instance = try bench.decider()
         for round in 0..<30 {
             let (called, request) = instance.decide(bench.snapshot(), deadline: bench.clock.now &+ .seconds(5))

@@ -149,7 +149,7 @@ let routerChecks: [Check] = [
         }
         instance.end()
     },
-    router("R07", "cancel", "Cancelling the parent cancels all its children, and its one DONE comes after the last of them has ended.", rule: "[lane & running] cancel all children, then DONE") { bench in
+    router("R07", "cancel-parents", "Cancelling the parent cancels all its children, and its one DONE comes after the last of them has ended.", rule: "[lane & running] cancel all children, then DONE") { bench in
         let instance = try bench.running()
         var drive = RouterDrive(bench, instance)
         let request = drive.route(bench.parentOrder())
