@@ -78,6 +78,7 @@ public final class LiveHost {
     private(set) var startedAt: Int64
     let startedMonotonic = HostClock.monotonic()
     var warnings: [String] = []
+    private(set) var rolledBack: String?
     /// Of the restart that made this program; nil: it was started fresh.
     public internal(set) var restartReport: RestartReport?
     var lastProgress: Int64 = 0
@@ -413,7 +414,7 @@ public final class LiveHost {
 
     /// The manifest that was to be run could not be opened, and this is the one before.
     public func reportGoneBack(_ text: String) {
-        warnings.append(text)
+        rolledBack = text
         alert(.critical, "rollback", text)
     }
 
