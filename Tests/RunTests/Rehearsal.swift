@@ -130,12 +130,19 @@ final class VenueProcess {
         return book
     }
 
+    /// How far the day is, without reading all of it.
+    var step: Int {
+        guard let file = FileHandle(forReadingAtPath: reportPath), let head = try? file.read(upToCount: 24) else { return 0 }
+        let words = String(decoding: head, as: UTF8.self).split { $0 == " " || $0 == "\n" }
+        return words.count > 1 ? Int(words[1]) ?? 0 : 0
+    }
+
     /// Waits until the day has come to `step`; false: it has not in time.
     func reaches(_ step: Int, within seconds: Double, or stop: () -> Bool = { false }) -> Bool {
         let limit = Date().addingTimeInterval(seconds)
-        while book.step < step {
-            if Date() > limit || stop() { return book.step >= step }
-            usleep(1_000)
+        while self.step < step {
+            if Date() > limit || stop() { return self.step >= step }
+            usleep(5_000)
         }
         return true
     }

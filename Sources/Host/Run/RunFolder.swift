@@ -18,7 +18,6 @@ public struct RunFolder: Equatable, Sendable {
             .compactMap { $0.hasSuffix(".journal") ? UInt32($0.dropLast(8)) : nil }.sorted()
     }
     public var cache: String { path + "/cache" }
-    public var tapes: String { path + "/tapes" }
     public var socketName: String { "control.sock" }
     /// Exists: no entries. Anyone who may write the folder can make it, with or without a host.
     public var killSwitch: String { path + "/KILL" }
@@ -37,7 +36,7 @@ public struct RunFolder: Equatable, Sendable {
     /// Makes what is missing, for this user only, and refuses what others could change.
     public func prepare() throws(RunError) {
         try RunFolder.makePrivate(path)
-        for inner in [journals, cache, tapes, savedFolder] { try RunFolder.makePrivate(inner) }
+        for inner in [journals, cache, savedFolder] { try RunFolder.makePrivate(inner) }
     }
 
     private static func makePrivate(_ path: String) throws(RunError) {

@@ -9,6 +9,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
     static let orderFeatures: OrderFeatures = [.market, .limit, .reduceOnly, .immediateOrCancel]
     static let config = ConfigShape([
         .text("socket", "Where the venue listens.", default: nil),
+        .flag("stillborn", "No instance can be made, which only trying it tells.", default: false),
         .flag("broken", "Every submit fails as certainly not sent: a broker that is down.", default: false),
     ])
 
@@ -27,6 +28,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
         self.host = host
         path = try config["socket"].text
         isBroken = try config["broken"].bool
+        if try config["stillborn"].bool { throw PluginError(.internalFault, "stillborn on purpose") }
     }
 
     func describe() -> JSONValue { ["environment": "paper", "venue": "rehearsal"] }

@@ -17,7 +17,13 @@ func say(_ line: String) {
     _ = bytes.withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
 }
 
+/// What changed is written when there is time, at the latest after a twentieth of a second.
+var isStale = false
+var written = ContinuousClock.now
+
 @MainActor func report() {
+    isStale = false
+    written = ContinuousClock.now
     guard let file = fopen(reportPath + ".new", "w") else { return }
     fputs(venue.summary, file)
     fclose(file)
@@ -56,10 +62,11 @@ while true {
     ]
     // A late fill comes after 3 ms; a tick nobody answered is shown again after 20.
     let ready = poll(&interests, 3, venue.waits ? 3 : 20)
+    if isStale, ready == 0 || ContinuousClock.now - written > .milliseconds(50) { report() }
     if ready == 0 {
         let late = venue.waits
         let lines = venue.advance()
-        if late { report() }
+        if late { isStale = true }
         send(lines)
         continue
     }
@@ -86,7 +93,7 @@ while true {
             answers += venue.receive(String(unread[..<newline]))
             unread = String(unread[unread.index(after: newline)...])
         }
-        report()
+        isStale = true
         send(answers)
     }
 }

@@ -17,6 +17,7 @@ extension Verb {
             let reply = try call.ask(ControlRequest(.restart), seconds: seconds)
             let report = try JSONDecoder().decode(RestartReport.self, from: reply.body)
             call.terminal.out(call.wantsJSON ? String(decoding: reply.body, as: UTF8.self) : report.text)
+            if report.rolledBack != nil { return .invalid }
             return report.differences.isEmpty ? .ok : .refused
         })
 }

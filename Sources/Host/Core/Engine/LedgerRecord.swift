@@ -5,7 +5,8 @@ import PluginKit
 ///
 /// `pipeline` is the index in the plan, `instrument` the id of this run (0 = none): the ledger translates both by the plan.
 /// Within one boundary, records come in the order things happened.
-public enum LedgerRecord: Sendable, Equatable {
+/// In a box of its own: it is handed on several times while an order waits, and a box costs one reference each time.
+public indirect enum LedgerRecord: Sendable, Equatable {
     case run(RunRecord)
     case decision(DecisionRecord)
     /// The fallback's answer to what the primary saw: for comparison only, nothing was done with it.

@@ -177,9 +177,10 @@ extension LiveHost {
         count()
         var differences = agreements.values.filter { !$0.agreed }.flatMap(\.differences)
         if !opened { differences.append("no entries yet: ledger and venue have not agreed within 10 s (keel status says why)") }
-        let report = RestartReport(
+        var report = RestartReport(
             resume: resume, plugins: identities, gateOpenMonotonic: HostClock.monotonic(), differences: differences,
             warnings: resume.warnings + warnings)
+        report.rolledBack = rolledBack
         restartReport = report
         rememberAsGood()
         log.write(opened ? .info : .warning, "keel", report.text)

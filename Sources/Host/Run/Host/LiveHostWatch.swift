@@ -18,7 +18,6 @@ extension LiveHost {
         }
         loop.onDone = { [unowned self] source, request, status, message in done(source, request, status, message) }
         outlet.onAlert = { [unowned self] in take($0) }
-        outlet.onPublish = { [unowned self] in bus.publish($0) }
         outlet.onRenew = { [unowned self] port in renew(port) }
         writer.onChange = { [unowned self] failure in
             evidence.noteLedger(failure: failure?.description, at: loop.time)
@@ -32,7 +31,6 @@ extension LiveHost {
                 }
             }
         }
-        loop.engine.listen(to: Set(Topic.allCases).subtracting([.marketTick]))
     }
 
     /// Counts what has been recorded meanwhile.
@@ -42,6 +40,7 @@ extension LiveHost {
     private func take(_ record: LedgerRecord) {
         guard let plan else { return }
         tally.note(record)
+        if let event = BusFeed.event(record) { bus.publish(event) }
         switch record {
         case .link(let link):
             evidence.noteLink(port: link.port, name: plan.ports[safe: link.port]?.name ?? "", isUp: link.state == KEEL_LINK_UP, at: link.time)

@@ -115,6 +115,7 @@ public class EffectOutlet: Outlet {
 
     public func boundary() {}
     public func barrier() -> Bool { true }
+    /// Observers are told from the records, see `BusFeed`: the engine is never asked to publish.
     public func publish(_ event: BusEvent) {}
     public func alert(_ alert: Alert) {}
 }

@@ -37,11 +37,11 @@ public final class EngineLoop {
     /// A DONE, before the engine sees it: subscriptions and stops are the host's own requests.
     public var onDone: (Source, UInt64, keel_status, String) -> Void = { _, _, _, _ in }
     /// Measures when set; a branch otherwise.
-    var probe: LatencyProbe?
+    @exclusivity(unchecked) var probe: LatencyProbe?
     /// When the first event of a market came, on the monotonic clock; 0: none yet.
-    public private(set) var firstEvent: Int64 = 0
+    @exclusivity(unchecked) public private(set) var firstEvent: Int64 = 0
     /// Events taken in.
-    public private(set) var events: UInt64 = 0
+    @exclusivity(unchecked) public private(set) var events: UInt64 = 0
     /// Time of the last input.
     public private(set) var time: Int64 {
         didSet { sink.logical = time }

@@ -9,7 +9,7 @@ public final class EventSink: @unchecked Sendable {
     /// The engine's thread only.
     let local = LocalQueue()
     /// Where the engine's thread stands in simulated time; set by the loop. Behind the clock while work is caught up with.
-    var logical: Int64
+    @exclusivity(unchecked) var logical: Int64
 
     public init(clock: HostClock, capacity: Int = 1 << 20) {
         inbox = Inbox(capacity: capacity)

@@ -19,7 +19,6 @@ public final class LiveOutlet: EffectOutlet {
     @exclusivity(unchecked) var callees: [Callee]
     let journal: JournalWriter?
     let keeper: (any RecordKeeper)?
-    var onPublish: (BusEvent) -> Void = { _ in }
     var onAlert: (Alert) -> Void = { _ in }
     /// Renewing needs the loop, which alone may stop and start an instance.
     var onRenew: (Int) -> Void = { _ in }
@@ -119,6 +118,5 @@ public final class LiveOutlet: EffectOutlet {
         return durable
     }
 
-    public override func publish(_ event: BusEvent) { onPublish(event) }
     public override func alert(_ alert: Alert) { onAlert(alert) }
 }

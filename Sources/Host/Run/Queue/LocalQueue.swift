@@ -3,10 +3,10 @@ import PluginAPI
 /// Events that inline instances emit while the engine's thread calls them, in order. One thread; no allocation once it
 /// has grown to what a call emits.
 public final class LocalQueue {
-    private var memory: UnsafeMutableRawPointer
-    private var capacity: Int
-    private var end = 0
-    private var next = 0
+    @exclusivity(unchecked) private var memory: UnsafeMutableRawPointer
+    @exclusivity(unchecked) private var capacity: Int
+    @exclusivity(unchecked) private var end = 0
+    @exclusivity(unchecked) private var next = 0
 
     public init(capacity: Int = 1 << 16) {
         self.capacity = max(capacity, 4096)

@@ -58,7 +58,6 @@ public enum Replay {
         do throws(EngineError) { engine = try Engine(plan: plan, outlet: outlet, restored: origin.restored) } catch {
             throw .journal("\(path): \(error)")
         }
-        engine.listen(to: Set(Topic.allCases).subtracting([.marketTick]))
         while reader.difference == nil, let input = reader.nextInput() {
             if outlet.seen.records.count >= 1024 { outlet.seen.take { tally.note($0) } }
             switch input {

@@ -90,6 +90,8 @@ public struct RestartReport: Codable, Equatable, Sendable {
     /// What the state before and the venue's answers after disagree on; empty: nothing.
     public var differences: [String]
     public var warnings: [String]
+    /// The new manifest could not be opened after all, and the one before trades on: why.
+    public var rolledBack: String?
 
     public init(resume: ResumeRecord, plugins: [String: PluginIdentity], gateOpenMonotonic: Int64, differences: [String], warnings: [String]) {
         reason = resume.reason
@@ -110,6 +112,7 @@ public struct RestartReport: Codable, Equatable, Sendable {
 
     public var text: String {
         var lines = [String(format: "restarted in place, pid %d, gap %.1f ms", pid, gapMilliseconds)]
+        if let rolledBack { lines.append("  ROLLED BACK: \(rolledBack)") }
         func name(_ plugin: PluginIdentity?) -> String {
             plugin.map { "\($0.component) \($0.version) (\($0.sha256.prefix(12)))" } ?? "nothing"
         }
