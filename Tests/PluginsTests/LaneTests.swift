@@ -126,11 +126,11 @@ final class LaneReports: LaneObserver {
             [
                 lane.watch(reading, interest: KEEL_READABLE, for: client),
                 lane.watch(reading, interest: KEEL_READABLE, for: other),
-                lane.watch(9999, interest: KEEL_READABLE, for: client),
+                lane.watch(1_000_001, interest: KEEL_READABLE, for: client),
                 lane.watch(file, interest: KEEL_READABLE, for: client),
                 lane.watch(reading, interest: 64, for: client),
                 lane.watch(-1, interest: KEEL_READABLE, for: client),
-                lane.watch(77, interest: 0, for: client),
+                lane.watch(1_000_000, interest: 0, for: client),
             ]
         }
         #expect(answers == [KEEL_OK, KEEL_E_INVALID, KEEL_E_INVALID, KEEL_E_UNSUPPORTED, KEEL_E_INVALID, KEEL_E_INVALID, KEEL_E_NOT_FOUND])
