@@ -121,6 +121,30 @@ struct CheckTests {
         }
     }
 
+    @Test("a configuration that create refuses is said once, by the check that is about it")
+    func refusedConfiguration() throws {
+        try withFolder { folder in
+            let file = try ZooPlugin("NONE", .decider, "nothing").build(in: folder)
+            try #"{"config": {"period": 9999}}"#.write(toFile: folder + "/keel-check.json", atomically: true, encoding: .utf8)
+            let report = try Child.check(file)
+            #expect(report.failed.map(\.check) == ["G02"], "\(report.text(onlyFailed: true))")
+            let told = report.results.filter { $0.status == .skip && $0.message.contains("period must lie between") }
+            #expect(told.count > 30)
+        }
+    }
+
+    @Test("a profile may differ for single components")
+    func componentProfiles() throws {
+        try withFolder { folder in
+            let file = try ZooPlugin("NONE", .decider, "nothing").build(in: folder)
+            try #"{"config": {"period": 9999}, "components": {"org.keel-zoo.decider": {"config": {"period": 5}, "skip": [{"check": "D09", "reason": "why not"}]}}}"#
+                .write(toFile: folder + "/keel-check.json", atomically: true, encoding: .utf8)
+            let report = try Child.check(file)
+            #expect(report.passed, "\(report.text(onlyFailed: true))")
+            #expect(report.results.contains { $0.check == "D09" && $0.message.contains("why not") })
+        }
+    }
+
     @Test("a mock venue that doesn't start fails the checks that need it, and says why")
     func brokenVenue() throws {
         try withFolder { folder in

@@ -39,6 +39,13 @@ final class Bench {
         do { return try JSONSchema(parsing: text) } catch { throw Verdict.skip("the config_schema has faults: see G01 and G02") }
     }
 
+    /// The profile's configuration, if it obeys the schema: checks that vary it can say nothing otherwise.
+    func soundConfig(_ schema: JSONSchema) throws -> JSONValue {
+        let config = try config(unreachable: true)
+        if schema.check(config).issues.contains(where: { !$0.isWarning }) { throw Verdict.skip("the profile's configuration doesn't obey the schema: see G02") }
+        return config
+    }
+
     // MARK: venues
 
     var hasVenue: Bool { if case .none = profile.venue { false } else { true } }
@@ -167,8 +174,13 @@ final class Bench {
         }
     }
 
-    /// A simulated venue needs a market before it can fill anything.
-    func quoteIfSimulated(_ instance: Instance, spread: Int64 = 1) throws {
+    /// A simulated venue needs a market before it can fill anything: first one in which a buyer at the profile's price
+    /// trades, then one in which a seller does.
+    func quoteIfSimulated(_ instance: Instance) throws {
+        for shift in [0, profile.instrument.tick.raw] { try quote(instance, profile.price.raw &+ shift) }
+    }
+
+    private func quote(_ instance: Instance, _ ask: keel_fixed) throws {
         guard let market = instance.subject.table(KEEL_MARKET, as: keel_market.self), let pointer = instance.pointer else { return }
         var quote = keel_ev_quote()
         quote.head.size = UInt32(MemoryLayout<keel_ev_quote>.size)
@@ -176,8 +188,8 @@ final class Bench {
         quote.head.instrument = profile.instrument.id
         quote.head.at_source = clock.now
         quote.head.at_host = clock.now
-        quote.bid = profile.price.raw &- profile.instrument.tick.raw &* spread
-        quote.ask = profile.price.raw
+        quote.bid = ask &- profile.instrument.tick.raw
+        quote.ask = ask
         quote.bid_qty = profile.quantity.raw &* 1000
         quote.ask_qty = profile.quantity.raw &* 1000
         withUnsafePointer(to: &quote.head) { market.pointee.on_market(pointer, $0) }

@@ -20,6 +20,15 @@ public struct Check: Sendable {
     public let limit: Double
     let body: @Sendable (Bench) throws -> Void
 
+    /// It can only say something about a component that takes the profile's configuration.
+    var needsInstance: Bool {
+        switch scope {
+        case .file: false
+        case .interface: true
+        case .component: !["L", "G"].contains(id.prefix(1)) && !["E01", "E02", "E03", "E04", "E05", "E06", "E09", "C03"].contains(id) || id == "L10"
+        }
+    }
+
     init(_ id: String, _ name: String, _ sentence: String, rule: String, scope: Scope = .component, limit: Double = 10,
          _ body: @escaping @Sendable (Bench) throws -> Void) {
         self.id = id

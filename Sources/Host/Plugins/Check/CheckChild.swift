@@ -91,8 +91,14 @@ struct CheckProcess {
             for component in components {
                 say(component)
                 guard let id = component.find("id")?.asText else { continue }
+                let refusal = refusal(of: id)
                 let interfaces = Set((component.find("interfaces")?.asList ?? []).compactMap(\.asText))
                 for check in wanted {
+                    if let refusal, check.needsInstance {
+                        if case .interface(let needed) = check.scope, !interfaces.contains(needed) { continue }
+                        report(check, id, .skip, refusal, 0, "")
+                        continue
+                    }
                     switch check.scope {
                     case .file: continue
                     case .component: jobs.append((check, id))
@@ -118,7 +124,7 @@ struct CheckProcess {
         var running: [Running] = []
         while !waiting.isEmpty || !running.isEmpty {
             while running.count < max(1, order.jobs), let (check, component) = waiting.popFirst() {
-                if let skip = profile.skips.first(where: { $0.check == check.id }) {
+                if let skip = ((try? profile.about(component)) ?? profile).skips.first(where: { $0.check == check.id }) {
                     report(check, component, .skip, "the profile skips it: \(skip.reason)", 0, "")
                     continue
                 }
@@ -155,7 +161,7 @@ struct CheckProcess {
         if child == 0 {
             close(ends[0])
             CheckProcess.becomeChild(ends[1], output)
-            let line = CheckProcess.outcome(of: check, Bench(order, profile, component, check.id))
+            let line = CheckProcess.outcome(of: check, Bench(order, (try? profile.about(component)) ?? profile, component, check.id))
             _ = write(ends[1], line, line.count)
             _exit(0)
         }
@@ -266,6 +272,23 @@ struct CheckProcess {
     }
 
     // MARK: inspection
+
+    /// Why create doesn't take the profile's configuration, or nil. Said once instead of fifty times.
+    private func refusal(of component: String) -> String? {
+        do {
+            try inFork("") {
+                let bench = Bench(order, try profile.about(component), component, "probe")
+                let result = try bench.instance().create(try bench.configText(unreachable: true))
+                if !result.accepted { throw Verdict.skip(result.words) }
+            }
+            return nil
+        } catch Verdict.skip(let words) {
+            return "create refuses the profile's configuration: \(words); see G02 and G03, and \"config\" in keel-check.json"
+        } catch {
+            // A crash is for the checks to find.
+            return nil
+        }
+    }
 
     private struct Failure: Error { var words: String }
 

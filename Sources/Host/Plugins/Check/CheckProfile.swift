@@ -34,11 +34,28 @@ public struct CheckProfile: Sendable {
     /// Imports L08 accepts, with the author's reason.
     var imports: [(name: String, reason: String)] = []
 
+    /// What differs for single components of a library with several.
+    private var components: [String: JSONField] = [:]
+
     public init() {}
 
     public init(parsing bytes: [UInt8], folder: String) throws {
         self.folder = folder
-        for (name, field) in try JSONField(JSONValue(parsing: bytes)).members {
+        try read(JSONField(JSONValue(parsing: bytes)))
+        // Mistakes in there are told now, not when that component's turn comes.
+        for id in components.keys { _ = try about(id) }
+    }
+
+    /// The profile as it is for one component.
+    func about(_ component: String?) throws -> CheckProfile {
+        guard let component, let own = components[component] else { return self }
+        var profile = self
+        try profile.read(own)
+        return profile
+    }
+
+    private mutating func read(_ root: JSONField) throws {
+        for (name, field) in try root.members {
             switch name {
             case "$schema", "about": break
             case "config": config = try CheckProfile.object(field)
@@ -55,6 +72,7 @@ public struct CheckProfile: Sendable {
                 }
             case "sanitized": sanitized = try field.text
             case "libraries": libraries = try field.list.map { try $0.text }
+            case "components": components = Dictionary(try field.members.map { ($0.name, $0.field) }, uniquingKeysWith: { $1 })
             case "imports": imports = try field.members.map { ($0.name, try $0.field.text) }
             default: throw CheckProfileError.unknownKey(name, Suggestion.nearest(to: name, among: CheckProfile.keys))
             }
@@ -64,7 +82,7 @@ public struct CheckProfile: Sendable {
     }
 
     private static let keys = [
-        "config", "secrets", "instrument", "price", "quantity", "venue", "skip", "states", "sanitized", "libraries", "imports", "about",
+        "config", "secrets", "instrument", "price", "quantity", "venue", "skip", "states", "sanitized", "libraries", "imports", "components", "about",
     ]
 
     private static func object(_ field: JSONField) throws -> JSONObject {

@@ -87,7 +87,7 @@ public struct PluginCheck: Sendable {
             if let single = order.single {
                 guard let check = (Check.all + [heapWorkout]).first(where: { $0.id == single }) else { return problem("there is no check \(single)") }
                 _ = csystem_guard_install(out)
-                let line = CheckProcess.outcome(of: check, Bench(order, profile, order.component, single))
+                let line = CheckProcess.outcome(of: check, Bench(order, try profile.about(order.component), order.component, single))
                 _ = write(out, line, line.count)
                 return 0
             }

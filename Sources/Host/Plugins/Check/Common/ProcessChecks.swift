@@ -25,9 +25,10 @@ let processChecks: [Check] = [
             _ = write(report[1], &ready, 1)
             // As in a worker: end of file on the host's socket is looked at between two calls into the plugin.
             while true {
+                // The wake comes first: whatever the plugin does with it, the host dies meanwhile.
+                instance.turn(10)
                 var polled = pollfd(fd: life[0], events: Int16(POLLIN), revents: 0)
                 if poll(&polled, 1, 0) > 0 { break }
-                instance.turn(10)
             }
             instance.stopNow()
             instance.destroy()

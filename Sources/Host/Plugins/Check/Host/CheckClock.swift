@@ -19,6 +19,13 @@ final class CheckClock {
     /// Time moves by jumps only: what a plugin says can't depend on how fast the machine is.
     func freeze() { frozenAt = now }
 
+    /// Time that passed for this process: waiting for a processor on a busy machine doesn't count, sleeping does.
+    static func own() -> Int64 {
+        // Run time, time waited on a run queue, and slices, in nanoseconds; absent where the kernel keeps no such account.
+        let words = readFile("/proc/self/schedstat").map { String(decoding: $0, as: UTF8.self).split(separator: " ") } ?? []
+        return monotonic() - (words.count > 1 ? Int64(words[1]) ?? 0 : 0)
+    }
+
     static func monotonic() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)

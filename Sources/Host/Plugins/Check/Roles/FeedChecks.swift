@@ -165,7 +165,11 @@ extension Bench {
     /// A running feed and its channels.
     fileprivate func feed(many: Int = 0) throws -> (Instance, UInt64) {
         // With many instruments at once a mock that sends little keeps the check about subscriptions.
-        if hasVenue { if many > 0 { try play(anyOf: "many", "stream", "normal") } else { try play(anyOf: "stream", "normal", "fill") } }
+        if hasMock {
+            if many > 0 { try play(anyOf: "many", "stream", "normal") } else { try play(anyOf: "stream", "normal", "fill") }
+        } else {
+            playIfThere("stream")
+        }
         let instance = try created()
         let plain = profile.instrument
         for index in 0..<many {

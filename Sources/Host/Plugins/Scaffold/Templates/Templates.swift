@@ -88,7 +88,7 @@ enum Templates {
           "state": "state",
           "seed": 7,
           "plugins": {
-            "sim": { "component": "keel.sim", "file": "Sim", "config": { "bar": "1s", "trade_gap": "50ms", "volatility": 0.002 } },
+            "sim": { "component": "keel.sim", "file": "Sim", "config": { "bar": "1s", "trade_gap": "50ms", "volatility": 0.002, "seed": 3 } },
             "emacross": { "component": "keel.emacross", "file": "EMACross", "config": { "fast": 2, "slow": 4, "warmup": 5 } },
             "direct": { "component": "keel.direct", "file": "DirectRouter" },
             \(plugin)
@@ -143,14 +143,14 @@ enum Templates {
         ```sh
         @BUILD@
         keel plugin check @LIBRARY@
-        keel plugin pin --manifest manifest.json && keel plugin mock mock/venue.json --port 7070 -- keel run manifest.json --until 20s
+        keel plugin pin --manifest manifest.json && keel plugin mock mock/venue.json --port 7070 -- keel run manifest.json --until 15s
         ```
 
         The first command builds the library. The second runs every conformance check on it, each in a process of its own; a
         failure names the rule of `keel.h` it is about. `keel-check.json` tells the checks which configuration, instrument and
         venue to use: the venue is recorded in `mock/venue.json`. The third pins the library - Keel loads it only while its
-        bytes stay the same, so pin again after each build - plays that venue, and runs a paper pipeline against it for twenty
-        seconds; put the key into the environment first: `export KEEL_SECRET_@UPPER@_KEY=test-key`.
+        bytes stay the same, so pin again after each build - plays that venue, and runs a paper pipeline against it for a
+        few seconds; put the key into the environment first: `export KEEL_SECRET_@UPPER@_KEY=test-key`.
 
         """
 }
