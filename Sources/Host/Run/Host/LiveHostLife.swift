@@ -173,10 +173,20 @@ extension LiveHost {
             return
         }
         let caller = resume.callerDescriptor >= 0 ? ControlConnection.inherited(resume.callerDescriptor) : nil
-        let opened = loop.run(patience: 10_000_000_000) { loop.engine.isOpen || ending != nil }
-        count()
+        let brokers = Set(composition.manifest.pipelines.map(\.broker))
+        let ports = instances.filter { brokers.contains($0.name) }.map { Int($0.source) }
+        let opened = loop.run(patience: 10_000_000_000) {
+            count()
+            // A broker that is down is not waited for: it blocks its own pipelines only.
+            return ending != nil
+                || ports.allSatisfy { agreements[$0]?.agreed == true || loop.outlet.isBroken[$0] || links[$0]?.isUp == false }
+        }
         var differences = agreements.values.filter { !$0.agreed }.flatMap(\.differences)
         if !opened { differences.append("no entries yet: ledger and venue have not agreed within 10 s (keel status says why)") }
+        for port in ports where loop.outlet.isBroken[port] || links[port]?.isUp == false {
+            warn("\(instances[port].name) is down: its pipelines enter nothing until it is back")
+        }
+        if lastKill { warn("the kill switch is on: nothing is entered") }
         var report = RestartReport(
             resume: resume, plugins: identities, gateOpenMonotonic: HostClock.monotonic(), differences: differences,
             warnings: resume.warnings + warnings)
