@@ -102,6 +102,10 @@ static void on_line(void *owner, char *text) {
 #ifdef DEFECT_F07
         if (self->told % 5 == 0) { keel_fixed swap = quote.bid; quote.bid = quote.ask; quote.ask = swap; }
 #endif
+#ifdef DEFECT_T04
+        while (self->base.host->emit(self->base.host, &quote.head) == KEEL_E_AGAIN) {}
+        return;
+#endif
         self->base.host->emit(self->base.host, &quote.head);
 #ifdef DEFECT_F04
         for (int i = 1; i < stream->times; i++) self->base.host->emit(self->base.host, &quote.head);

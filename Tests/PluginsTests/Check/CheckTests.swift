@@ -216,6 +216,24 @@ struct CheckTests {
         }
     }
 
+    @Test("M05 runs the author's sanitizer build where the profile names one")
+    func sanitizerBuild() throws {
+        try withFolder { folder in
+            let good = try ZooPlugin("NONE", .decider, "nothing").build(in: folder)
+            for (name, flags) in [("clean", []), ("broken", ["-DDEFECT_M05"])] as [(String, [String])] {
+                let sanitized = folder + "/\(name)-asan.so"
+                // -z defs is left out: the sanitizer's functions come with its runtime.
+                try CompilePlugin.c(
+                    files: ["\(ZooPlugin.folder)/decider.c"], to: sanitized, flags: flags + ["-fsanitize=address", "-g", "-Wno-unused"],
+                    linking: ZooPlugin.linker(["now", "relro", "nodelete", "noexecstack"]))
+                try #"{"sanitized": "\#(name)-asan.so"}"#.write(toFile: folder + "/keel-check.json", atomically: true, encoding: .utf8)
+                let report = try Child.check(good, include: ["M05"])
+                #expect(report.passed == (name == "clean"), "\(name): \(report.text())")
+                if name == "broken" { #expect(report.failed.first?.output.contains("heap-buffer-overflow") ?? false, "\(report.text())") }
+            }
+        }
+    }
+
     // MARK: reports
 
     @Test("text, JSON and JUnit say the same")

@@ -121,6 +121,7 @@ struct ZooPlugin: Sendable, CustomTestStringConvertible {
         ZooPlugin("S06", .decider, "doesn't notice that the writer failed"),
         ZooPlugin("P03", .decider, "takes 2.5 s to wake up"),
         ZooPlugin("T01", .decider, "asks for a timer from a thread of its own"),
+        ZooPlugin("T04", .feed, "asks a busy host again and again"),
         ZooPlugin("T05", .decider, "answers a wake after stop"),
         ZooPlugin("B01", .broker, "ends a submit twice"),
         ZooPlugin("B02", .broker, "overlooks a feature bit it doesn't know"),

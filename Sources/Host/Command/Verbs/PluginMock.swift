@@ -31,7 +31,7 @@ extension Verb {
                 try RecordedVenue(parsing: bytes, input: 0, output: 1, port: port, scenario: call.value("scenario")).serve()
                 return .ok
             }
-            return try play(bytes, port, call.value("scenario"), for: command)
+            return try play(bytes, port, call, for: command)
         } catch let error as VenueError {
             throw Failure(.invalid, "\(error)")
         } catch let error as JSONError {
@@ -40,13 +40,14 @@ extension Verb {
     }
 
     /// The command runs in a child; the venue ends when it does.
-    private static func play(_ recording: [UInt8], _ port: UInt16, _ scenario: String?, for command: [String]) throws -> ExitCode {
+    private static func play(_ recording: [UInt8], _ port: UInt16, _ call: Invocation, for command: [String]) throws -> ExitCode {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw Failure(.error, "no pipe: \(String(cString: strerror(errno)))") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         // The venue's own lines go nowhere: standard output is the command's.
         let quiet = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        let venue = try RecordedVenue(parsing: recording, input: ends[0], output: quiet, port: port, scenario: scenario)
+        let venue = try RecordedVenue(parsing: recording, input: ends[0], output: quiet, port: port, scenario: call.value("scenario"))
+        call.terminal.error("the venue plays on 127.0.0.1:\(venue.port)")
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }

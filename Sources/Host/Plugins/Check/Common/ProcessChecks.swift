@@ -68,6 +68,24 @@ let threadChecks: [Check] = [
         let misuse = instance.host.misuse(.offLane, .late, .secretInCreate, .badArgument)
         try require(misuse == nil, misuse?.text ?? "")
     },
+    Check("T04", "busy-host", "While the host takes no lossy events, the plugin drops them instead of trying again and again; what must arrive arrives.",
+          rule: "copies, never blocks; AGAIN only for lossy kinds", scope: .interface(KEEL_FEED)) { bench in
+        if bench.hasMock { try bench.play(anyOf: "stream", "normal") } else { bench.playIfThere("stream") }
+        var style = HostStyle()
+        style.refusesLossyFor = .milliseconds(400)
+        let instance = try bench.created(style)
+        let started = instance.start()
+        try require(started.accepted, "start answers \(started.words)")
+        let table = try require(instance.subject.table(KEEL_FEED, as: keel_feed.self), "the component has no feed table")
+        let (called, request) = instance.subscribe(bench.profile.instrument.id, table.pointee.channels)
+        let outcome = try require(instance.outcome(called, request), "with a busy host, subscribe got no DONE")
+        try require(outcome.accepted, "subscribe ends with \(outcome.words)")
+        instance.run(for: 0.3, jumping: !bench.hasMock, quiet: 5)
+        try require(instance.host.insisted < 100, "a refused event was tried again \(instance.host.insisted) times within 0.4 s")
+        try require(instance.run(for: 3, jumping: !bench.hasMock, until: { instance.host.eventsNow().contains { $0.kind >= 10 && $0.kind < 30 } }),
+                    "when the host takes events again, none come")
+        instance.end()
+    },
     Check("T05", "wake-storm", "Ten thousand wakes do no harm, and neither does one after stop.", rule: "leads to on_wake, coalesced") { bench in
         try bench.prepareVenue()
         let instance = try bench.running()

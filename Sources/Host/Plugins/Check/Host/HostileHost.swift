@@ -12,14 +12,14 @@ struct HostStyle: Sendable {
     var errorSize: Int? = nil
     var passesErrors = true
     var readOnlyTable = false
-    /// Refuses this many lossy events with AGAIN before it takes one.
-    var refusesLossy = 0
+    /// Refuses every lossy event with AGAIN for so long from its start on.
+    var refusesLossyFor: keel_span = 0
     var secretsMissing = false
 }
 
 /// What a plugin did with the host that the header forbids.
 struct Misuse: Sendable {
-    enum Kind: Sendable { case malformedEvent, offLane, late, secretInCreate, badArgument, wroteTable, errorMessage, fallenTimer }
+    enum Kind: Sendable { case malformedEvent, offLane, late, secretInCreate, badArgument, errorMessage }
     var kind: Kind
     var text: String
 }
@@ -29,7 +29,6 @@ final class HostileHost {
     let style: HostStyle
     let lender: Lender
     let pointer: UnsafeMutablePointer<keel_host>
-    private var tableCopy: [UInt8] = []
 
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let lane = pthread_self()
@@ -78,7 +77,6 @@ final class HostileHost {
         pointer = raw.assumingMemoryBound(to: keel_host.self)
         pointer.initialize(to: HostileHost.table(size: style.table == .sizeless ? 0 : size, major: style.table == .newerMajor ? 2 : 1))
         pointer.pointee.ctx = Unmanaged.passUnretained(self).toOpaque()
-        tableCopy = [UInt8](UnsafeRawBufferPointer(start: pointer, count: MemoryLayout<keel_host>.size))
         if style.readOnlyTable { Lender.protect(raw, size) }
     }
 
@@ -105,8 +103,6 @@ final class HostileHost {
         }
     }
 
-    func timerIsArmed(_ id: UInt64) -> Bool { locked { timers[id] != nil } }
-
     func takeWake() -> Bool {
         var count: UInt64 = 0
         _ = Glibc.read(wakeDescriptor, &count, 8)
@@ -122,9 +118,6 @@ final class HostileHost {
     func doneCount(_ request: UInt64) -> Int { locked { dones[request]?.count ?? 0 } }
     func doneEvent(_ request: UInt64) -> SeenEvent? { locked { dones[request].map { events[$0.last] } } }
     func logsNow() -> [(level: UInt32, text: String)] { locked { logs } }
-
-    /// True when the plugin wrote into its host's table.
-    var tableWasWritten: Bool { [UInt8](UnsafeRawBufferPointer(start: pointer, count: MemoryLayout<keel_host>.size)) != tableCopy }
 
     private func locked<T>(_ body: () -> T) -> T {
         pthread_mutex_lock(lock)
@@ -147,7 +140,10 @@ final class HostileHost {
         locked { logs.append((level, line)) }
     }
 
-    private var refusedLossy = 0
+    /// How often the same lossy event came again right after it was refused.
+    private(set) var insisted = 0
+    private var lastRefused: [UInt8] = []
+    private let began = CheckClock.monotonic()
 
     fileprivate func emit(_ event: UnsafePointer<keel_event>?) -> keel_status {
         used("emit")
@@ -166,8 +162,9 @@ final class HostileHost {
             return KEEL_E_INVALID
         }
         let kind = UInt32(event.pointee.kind)
-        if kind >= 10, kind < 30, refusedLossy < style.refusesLossy {
-            refusedLossy += 1
+        if kind >= 10, kind < 30, CheckClock.monotonic() - began < style.refusesLossyFor {
+            let refused = [UInt8](bytes)
+            if refused == lastRefused { insisted += 1 } else { lastRefused = refused }
             return KEEL_E_AGAIN
         }
         var copy = [UInt8](bytes)

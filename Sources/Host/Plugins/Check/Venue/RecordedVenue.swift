@@ -21,7 +21,7 @@ public final class RecordedVenue {
     private let input: Int32
     private let output: Int32
     private let listener: Int32
-    private let port: UInt16
+    public let port: UInt16
     private var connections: [Connection] = []
     private var commands: [UInt8] = []
     private var scenario: Int
