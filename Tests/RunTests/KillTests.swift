@@ -28,7 +28,7 @@ struct KillTests {
         let host = try rehearsal.host()
         let up = Date().addingTimeInterval(30)
         while Date() < up, try rehearsal.keel(["status", rehearsal.manifest]).code == 3 { usleep(20_000) }
-        let done = venue.reaches(steps, within: 120) { !host.process.isRunning }
+        let done = venue.reaches(steps, within: 120 + Double(steps) / 20) { !host.process.isRunning }
         #expect(done, "the day stopped at step \(venue.book.step) of \(steps): \(host.said)")
         // The last fill has to reach the ledger too.
         usleep(200_000)
@@ -129,7 +129,7 @@ struct KillTests {
 
     @Test func killedAtRandomInstantsUnderLoad() throws {
         let kills = KillTests.long ?? 20
-        let steps = 100 + kills * 30
+        let steps = 100 + kills * 12
         let seed = UInt64(ProcessInfo.processInfo.environment["KEEL_SEED"] ?? "") ?? 20260501
         var generator = SplitMix(seed: seed)
         let venue = try VenueProcess(folder: temporary.path, steps: steps)

@@ -17,6 +17,9 @@ struct Venue {
         var fills: [(id: String, quantity: Int64, price: Int64)] = []
     }
 
+    /// Orders a sync goes back.
+    static let recent = 200
+
     let steps: Int
     private(set) var step = 0
     private(set) var orders: [Order] = []
@@ -45,7 +48,10 @@ struct Venue {
         case "order" where words.count == 4:
             return accept(id: words[1], side: words[2], quantity: Int64(words[3]) ?? 0)
         case "sync" where words.count == 2:
-            return orders.flatMap(report) + ["position \(position)", "synced \(words[1])"]
+            // Like most venues it tells what is recent, and what is still open.
+            let recent = max(0, orders.count - Venue.recent)
+            let told = orders.enumerated().filter { $0.offset >= recent || $0.element.state == "open" }
+            return told.flatMap { report($0.element) } + ["position \(position)", "synced \(words[1])"]
         default:
             violations.append("not understood: \(line)")
             return []
