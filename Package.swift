@@ -57,7 +57,10 @@ let library: [Target] = [
 ]
 
 let venues: [Target] = [
-    .executableTarget(name: "keel-venues", dependencies: ["PluginKit"], path: "Sources/VenueSim", swiftSettings: swift)
+    .target(name: "BinanceExchange", dependencies: ["PluginKit"], path: "Sources/VenueSim/Binance", swiftSettings: swift),
+    .executableTarget(
+        name: "keel-venues", dependencies: ["PluginKit", "BinanceExchange"], path: "Sources/VenueSim",
+        exclude: FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Sources/VenueSim/Binance") ? ["Binance"] : [], swiftSettings: swift),
 ]
 
 /// name: the library lib<name>.so; sources in Plugins/<name>.
@@ -77,11 +80,13 @@ let plugins: [Target] = [
     plugin("ZScore"),
     plugin("Rules"),
     plugin("Claude", needs: ["ClaudeDecider"], path: "Plugins/Claude/Entry"),
+    plugin("Binance", needs: ["BinanceConnector"], path: "Plugins/Binance/Entry"),
 ]
 
 /// The inside of plugins whose tests look into them; the plugin itself is only the entry.
 let pluginInsides: [Target] = [
-    .target(name: "ClaudeDecider", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Plugins/Claude/Decider", swiftSettings: swift)
+    .target(name: "ClaudeDecider", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Plugins/Claude/Decider", swiftSettings: swift),
+    .target(name: "BinanceConnector", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Plugins/Binance/Connector", swiftSettings: swift),
 ]
 
 /// Built for the tests only, never installed: the venue that lives on while hosts are killed, and its plugin.
@@ -116,6 +121,8 @@ let tests: [Target] = [
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
     test("ClaudeTests", "ClaudeDecider"),
+    test("BinanceTests", "BinanceConnector", "BinanceExchange", "PluginSupport", "TestSupport"),
+    test("BinanceExchangeTests", "BinanceExchange", "TestSupport"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),
     test("BacktestTests", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest"),
     test("CommandTests", "keel", "HostManifest"),
