@@ -23,7 +23,7 @@ public struct DataSettings: Equatable, Sendable {
         .whole("history", "Closed candles of each length delivered when an instrument is subscribed, marked as history.", in: 0...1000, default: 500),
         .span(
             "freshness",
-            "How long a stream may have missed data before it is reported as stale and its connection is replaced: 1s to 10m, what lies beyond counts as the bound. A silent stream is compared with the venue's REST answers after half of it, so a quiet market is no alarm.",
+            "How long a stream may have missed data before it is reported as stale and its connection is replaced: 5s to 10m, what lies beyond counts as the bound. A silent stream is compared with the venue's REST answers after half of it, so a quiet market is no alarm.",
             default: "10s"),
         .span("replace_after", "Age at which a stream connection is replaced without a gap: 1m to 23h. The venue ends them at 24 hours.", default: "23h"),
         .whole("streams_per_connection", "Streams on one connection at most. The venue takes 1024.", in: 1...1024, default: 200),
@@ -39,7 +39,7 @@ public struct DataSettings: Equatable, Sendable {
     ]
 
     /// From a configuration that fits the shape.
-    public init(_ config: JSONValue, product: MarketProduct) throws {
+    public init(_ config: JSONValue, product: Product) throws {
         let names = (try config["intervals"].value).asList ?? []
         intervals = Set(names.compactMap { $0.asText.flatMap { Interval($0) } }).filter { product == .spot || $0 != .second1 }.sorted()
         history = try config["history"].int
@@ -47,7 +47,7 @@ public struct DataSettings: Equatable, Sendable {
         func span(_ name: String, _ range: ClosedRange<Int64>) throws -> Int64 {
             min(max(try config[name].span, range.lowerBound * second), range.upperBound * second)
         }
-        limits = StreamWatch.Limits(freshness: try span("freshness", 1...600), longest: 120 * second)
+        limits = StreamWatch.Limits(freshness: try span("freshness", 5...600), longest: 120 * second)
         line.replaceAfter = try span("replace_after", 60...82_800)
         streamsPerConnection = try config["streams_per_connection"].int
         tradePages = try config["trade_pages"].int

@@ -69,8 +69,6 @@ public struct DepthBook: Sendable {
 /// last id of the one before it. Where a second connection carries the same stream, its updates may be cut differently: the first of
 /// them that joins on to the book takes over, the old connection's are left out from then on.
 public struct DepthSync: Sendable {
-    public enum Product: Sendable { case spot, futures }
-
     public struct Change: Sendable {
         public var message: DepthMessage
         public var bids: [keel_level]

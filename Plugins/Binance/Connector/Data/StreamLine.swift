@@ -36,7 +36,7 @@ final class StreamLine {
         var heardAny = false
         var isOpen: Bool { openedAt != 0 }
 
-        init(serial: Int, socket: any StreamSocket, product: MarketProduct, at now: Int64) {
+        init(serial: Int, socket: any StreamSocket, product: Product, at now: Int64) {
             self.serial = serial
             self.socket = socket
             madeAt = now
@@ -48,7 +48,7 @@ final class StreamLine {
 
     let name: String
     let path: StreamPath
-    let product: MarketProduct
+    let product: Product
     let reactor: any Reactor
     let times: LineTimes
     private(set) var streams: [StreamKey] = []
@@ -64,11 +64,15 @@ final class StreamLine {
     private var nextID: Int64 = 1
     private(set) var attempts = 0
     private(set) var replacements = 0
+    /// Streams that are promised to it and not added yet.
+    var reserved = 0
+    /// The last ending was ours: a stream was silent.
+    private(set) var isStale = false
     private var ended = false
     /// A replacement that fails isn't tried again at once.
     private var replaceNotBefore: Int64 = 0
 
-    private let connect: (StreamPath) -> any StreamSocket
+    private let connect: (StreamPath) throws(PluginError) -> any StreamSocket
     private let serial: () -> Int
     var onMessage: ([UInt8], Int) -> Void = { _, _ in }
     /// A connection stands; nothing is subscribed yet. false: it is the replacement of one that still delivers.
@@ -84,8 +88,8 @@ final class StreamLine {
     var isHeard: (_ stream: StreamKey, _ connection: Int) -> Bool = { _, _ in true }
 
     init(
-        name: String, path: StreamPath, product: MarketProduct, times: LineTimes, on reactor: any Reactor, serial: @escaping () -> Int,
-        connect: @escaping (StreamPath) -> any StreamSocket
+        name: String, path: StreamPath, product: Product, times: LineTimes, on reactor: any Reactor, serial: @escaping () -> Int,
+        connect: @escaping (StreamPath) throws(PluginError) -> any StreamSocket
     ) {
         self.name = name
         self.path = path
@@ -155,13 +159,19 @@ final class StreamLine {
 
     private func open() {
         guard !ended, !streams.isEmpty, current == nil else { return }
-        current = makeLink()
+        do throws(PluginError) {
+            current = try makeLink()
+        } catch {
+            wentDown(error.message)
+            pause = min(max(pause, error.retryAfter), 300_000_000_000)
+            scheduleRetry()
+        }
     }
 
-    private func makeLink() -> Link {
+    private func makeLink() throws(PluginError) -> Link {
         attempts += 1
         let now = reactor.now()
-        let link = Link(serial: serial(), socket: connect(path), product: product, at: now)
+        let link = Link(serial: serial(), socket: try connect(path), product: product, at: now)
         let serial = link.serial
         link.socket.onOpen = { [weak self] in self?.opened(serial) }
         link.socket.onText = { [weak self] bytes in self?.text(bytes, serial) }
@@ -311,7 +321,9 @@ final class StreamLine {
     /// Streams are silent that should speak: the connection can't be trusted, whatever its socket says.
     func stale(_ why: String) {
         guard current != nil else { return }
+        isStale = true
         wentDown(why)
+        isStale = false
         needsData = true
         for link in [current, next] { link.map { drop($0) } }
         current = nil
@@ -323,7 +335,8 @@ final class StreamLine {
     func replace() {
         guard let current, current.isOpen, next == nil, !ended, reactor.now() >= replaceNotBefore else { return }
         replaceNotBefore = reactor.now() + times.overlap
-        next = makeLink()
+        // Not now: the venue's limit of new connections. The old one goes on, and the next look tries again.
+        next = try? makeLink()
     }
 
     /// To be called about once a second.

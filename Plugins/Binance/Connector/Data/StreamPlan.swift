@@ -1,6 +1,3 @@
-/// Which product an instance serves. They differ in hosts, rules and streams, and are never mixed in one instance.
-public enum MarketProduct: Sendable { case spot, futures }
-
 /// What a stream of a symbol says.
 public enum StreamKind: Hashable, Sendable {
     case trades, ticker, depth, mark
@@ -29,13 +26,8 @@ public struct StreamKey: Hashable, Sendable {
 public enum StreamPath: Hashable, Sendable, CaseIterable {
     case plain, market, `public`
 
-    public var target: String {
-        switch self {
-        case .plain: "/stream"
-        case .market: "/market/stream"
-        case .public: "/public/stream"
-        }
-    }
+    /// Spot has one path for all.
+    public var group: StreamGroup { self == .public ? .public : .market }
 
     /// For people.
     public var name: String {
@@ -46,7 +38,7 @@ public enum StreamPath: Hashable, Sendable, CaseIterable {
         }
     }
 
-    public static func of(_ kind: StreamKind, _ product: MarketProduct) -> StreamPath {
+    public static func of(_ kind: StreamKind, _ product: Product) -> StreamPath {
         if product == .spot { return .plain }
         return switch kind {
         case .ticker, .depth: .public
@@ -62,7 +54,7 @@ public struct MessageBudget: Sendable {
     private var sent: [Int64] = []
 
     /// Spot allows 5 a second, futures 10.
-    public init(_ product: MarketProduct) {
+    public init(_ product: Product) {
         most = product == .spot ? 3 : 7
         window = 1_000_000_000
     }

@@ -73,8 +73,8 @@ public struct StreamWatch: Equatable, Sendable {
 
     public func verdict(at now: Int64, _ limits: Limits) -> Verdict {
         let silence = silence(at: now)
-        // What was missed may be on its way: the other source is a little ahead of the stream.
-        if missedSince != 0, now - missedSince >= limits.freshness / 5 * 2 { return .stale(silence: silence) }
+        // What was missed may be on its way: the other source is a little ahead of the stream, and candles come every two seconds.
+        if missedSince != 0, now - missedSince >= max(limits.freshness / 5 * 2, 3_000_000_000) { return .stale(silence: silence) }
         if silence < limits.freshness / 2 { return .fresh }
         if isSteady { return silence >= limits.freshness ? .stale(silence: silence) : .fresh }
         // Each time the market turns out to be quiet, the next look comes twice as late.
