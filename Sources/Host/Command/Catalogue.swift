@@ -13,5 +13,5 @@ extension Program {
 /// Where libraries can't even be copied to be looked at.
 private struct NoCatalogue: PluginCatalogue {
     let why: String
-    func describe(_ entry: PluginEntry, in folder: String) throws(PluginFault) -> LibraryDescription { throw PluginFault(why) }
+    func describe(_ entry: PluginEntry, in folder: String, allowsUnpinned: Bool) throws(PluginFault) -> LibraryDescription { throw PluginFault(why) }
 }

@@ -75,7 +75,7 @@ extension Verb {
                 plugin.component = entry.value.find("component")?.asText ?? ""
                 plugin.file = entry.value.find("file")?.asText ?? ""
                 do {
-                    library = try catalogue.describe(plugin, in: file.folder)
+                    library = try catalogue.describe(plugin, in: file.folder, allowsUnpinned: true)
                 } catch {
                     throw Failure(.invalid, "\(name) can't be pinned: \(error.what)", hint: error.hint)
                 }
