@@ -15,13 +15,34 @@ public final class LoaderCatalogue: PluginCatalogue {
     /// For the verbs: copies go to the manifest's own cache, or to a folder of this user where the state can't be written yet.
     public convenience init(state: String) throws(RunError) {
         let folder = RunFolder(state)
+        // Checking a manifest must not need the right to run it.
         do throws(RunError) { try folder.prepare() } catch {
-            // Checking a manifest must not need the right to run it.
-            let own = NSTemporaryDirectory() + "/keel-cache-\(geteuid())"
-            do throws(LoadError) { self.init(try Loader(.init(cache: own, allowUnpinned: true))) } catch { throw .invalid(["\(error)"]) }
+            try self.init()
             return
         }
         do throws(LoadError) { self.init(try Loader(.init(cache: folder.cache, allowUnpinned: true))) } catch { throw .invalid(["\(error)"]) }
+    }
+
+    /// Where there is no manifest, or none whose state may be written: copies go to a folder of this user.
+    public convenience init() throws(RunError) {
+        let own = NSTemporaryDirectory() + "/keel-cache-\(geteuid())"
+        do throws(LoadError) { self.init(try Loader(.init(cache: own, allowUnpinned: true))) } catch { throw .invalid(["\(error)"]) }
+    }
+
+    /// What there is to know about an entry's library without running it here, for people.
+    public func library(_ entry: PluginEntry, in folder: String) throws(PluginFault) -> PreparedLibrary { try prepare(entry, in: folder) }
+
+    /// The plugins of the host's own folders, by the name a manifest's "file" has for each. What is no plugin there is left out.
+    public func bundled() -> [(file: String, library: PreparedLibrary)] {
+        var found: [String: PreparedLibrary] = [:]
+        for folder in loader.settings.bundled {
+            for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] where name.hasPrefix("lib") && name.hasSuffix(".so") {
+                let file = String(name.dropFirst(3).dropLast(3))
+                guard found[file] == nil, let library = try? loader.prepare(file: file, base: folder) else { continue }
+                found[file] = library
+            }
+        }
+        return found.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
     public func describe(_ entry: PluginEntry, in folder: String, allowsUnpinned: Bool) throws(PluginFault) -> LibraryDescription {
