@@ -194,6 +194,11 @@ final class Rig {
 
     func placed(_ id: OrderID) throws -> Int { try venueOrders().count { ($0.find("clientOrderId")?.asText ?? "").hasPrefix(id.description) } }
 
+    var futuresBooks: String { String(decoding: server.exchange.futures.books.bytes, as: UTF8.self) }
+
+    /// The exchange's clock goes half a second past the next multiple of so many milliseconds.
+    func advance(past interval: Int64) { server.advance(to: (server.exchange.now / interval + 1) * interval + 500) }
+
     /// Best prices of the first instrument.
     var bid: Fixed { Fixed(raw: listing.book.bestBid ?? 0) }
     var ask: Fixed { Fixed(raw: listing.book.bestAsk ?? 0) }

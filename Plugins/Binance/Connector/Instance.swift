@@ -158,6 +158,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
                 "orders_limit": JSONValue(venue.budget.limit(.ordersShort).count),
             ])
         value.set("trading", desk.description)
+        value.set("trading_connections", JSONValue(desk.api.link.opened))
         if let market { value.set("market", market.description) }
         return value
     }
