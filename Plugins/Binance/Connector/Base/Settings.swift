@@ -34,6 +34,9 @@ public enum EnvironmentChoice: String, CaseIterable, Sendable {
 
     /// Where this leads. Real money takes a clear word from every side; anything else is paper, and a contradiction is an error.
     public func environment(_ variables: Variables) throws(PluginError) -> Environment {
+        // A word in the configuration needs none in the environment.
+        if self == .testnet { return .testnet }
+        if self == .demo { return .demo }
         let paper = try Variables.flag("BINANCE_PAPER", variables.paper)
         let demo = try Variables.flag("BINANCE_USE_DEMO", variables.demo)
         // As the host reads it: exactly "true".
