@@ -13,6 +13,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     private let name: String
     private let reactor: HostReactor
     private let settings: Settings
+    private let dataSettings: DataSettings
     private let product: Product
     private(set) var venue: Venue?
     private(set) var desk: TradeDesk?
@@ -27,6 +28,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
         self.name = name
         product = Self.product
         settings = try Settings(config, Self.product)
+        dataSettings = try DataSettings(config, product: Self.product)
         reactor = HostReactor(host)
         if !settings.standIn.isEmpty { _ = try Endpoints(standIn: settings.standIn, product) }
         guard (settings.apiKey == nil) == (settings.secretKey == nil) else {
@@ -44,7 +46,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
         }
         let venue = Venue(host: host, name: name, reactor: reactor, settings: settings, endpoints: endpoints, signer: signer, budget: budget(endpoints, signer))
         let desk = TradeDesk(venue)
-        let market = Self.market(venue)
+        let market = MarketFeed(venue, dataSettings)
         self.venue = venue
         self.desk = desk
         self.market = market
@@ -52,9 +54,6 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
         desk.onReachable = { [weak self] in self?.reached() }
         desk.start()
     }
-
-    /// The market data side, if this build has one.
-    class func market(_ venue: Venue) -> MarketSide? { nil }
 
     private func budget(_ endpoints: Endpoints, _ signer: Signer?) -> Budget {
         // A stand-in is new for each run, so its counters are nobody else's.

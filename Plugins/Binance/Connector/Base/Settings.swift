@@ -123,7 +123,7 @@ public struct Settings: Sendable {
         .choice("trigger_price", "What sets off conditional orders: the contract's last price or its mark price.", of: ["contract", "mark"], default: "contract"),
     ]
 
-    public static func shape(_ product: Product) -> ConfigShape { ConfigShape(product == .spot ? common : common + futuresOnly) }
+    public static func shape(_ product: Product) -> ConfigShape { ConfigShape((product == .spot ? common : common + futuresOnly) + DataSettings.properties(product)) }
 
     public init(_ config: JSONValue, _ product: Product) throws {
         choice = EnvironmentChoice(rawValue: try config["environment"].text) ?? .auto
