@@ -14,7 +14,7 @@ import Testing
 
     @Test("done, but not answered: one order at the venue, and the truth is told", arguments: steps, ["true", "false"])
     func doneWithoutAnswer(_ step: String, _ overSocket: String) throws {
-        let rig = try Rig(config: ", \"socket_orders\": \(overSocket), \"recv_window\": 500")
+        let rig = try TradingRig(config: ", \"socket_orders\": \(overSocket), \"recv_window\": 500")
         try rig.control("{\"do\": \"lose_events\"}")
         try rig.faults("{\(step), \"calls\": [\"POST /api/v3/order\", \"order.place\"], \"times\": 1}")
         let (id, request) = try rig.submit(.market, .buy, "0.01")
@@ -29,13 +29,13 @@ import Testing
 
     @Test("not done and not answered: in doubt until the window has closed, then refused, never sent again", arguments: ["lost_request", "timeout"])
     func neverArrived(_ step: String) throws {
-        let rig = try Rig(config: ", \"recv_window\": 500")
+        let rig = try TradingRig(config: ", \"recv_window\": 500")
         try rig.faults("{\"do\": \"\(step)\", \"calls\": [\"POST /api/v3/order\", \"order.place\"], \"times\": 1}")
-        let sent = Rig.wall()
+        let sent = TradingRig.wall()
         let (id, request) = try rig.submit(.market, .buy, "0.01")
         #expect(rig.run(5) { rig.states(id).contains(KEEL_ORDER_IN_DOUBT) })
         try rig.expect(id, KEEL_ORDER_REJECTED, within: 15)
-        #expect(Rig.wall() - sent > 500_000_000 + TradeDesk.grace * 1_000_000, "not before the window and the grace are over")
+        #expect(TradingRig.wall() - sent > 500_000_000 + TradeDesk.grace * 1_000_000, "not before the window and the grace are over")
         #expect(rig.status(request) == KEEL_E_REJECTED)
         #expect(try rig.placed(id) == 0)
         #expect(rig.fills(id).isEmpty)
@@ -43,7 +43,7 @@ import Testing
 
     @Test("a host clock that jumps an hour proves nothing: only the venue's clock closes the window")
     func jumpingClock() throws {
-        let rig = try Rig(config: ", \"recv_window\": 500")
+        let rig = try TradingRig(config: ", \"recv_window\": 500")
         try rig.faults("{\"do\": \"lost_request\", \"calls\": [\"POST /api/v3/order\", \"order.place\"], \"times\": 1}")
         let (id, _) = try rig.submit(.market, .buy, "0.01")
         #expect(rig.run(5) { rig.states(id).contains(KEEL_ORDER_IN_DOUBT) })
@@ -59,7 +59,7 @@ import Testing
         ("\"do\": \"reject\", \"code\": -2010, \"msg\": \"Market is closed.\"", KEEL_E_REJECTED), ("\"do\": \"reject\", \"code\": -1013, \"msg\": \"Filter failure: PERCENT_PRICE\"", KEEL_E_REJECTED),
     ])
     func notDone(_ step: String, _ status: keel_status) throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         try rig.faults("{\(step), \"calls\": [\"POST /api/v3/order\", \"order.place\"], \"times\": 1}")
         let (id, request) = try rig.submit(.market, .buy, "0.01")
         #expect(rig.run(5) { rig.done(request) != nil })
@@ -71,7 +71,7 @@ import Testing
 
     @Test("-1021: the clock is measured anew and the order goes once")
     func clock() throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         try rig.faults("{\"do\": \"reject\", \"code\": -1021, \"msg\": \"Timestamp for this request is outside of the recvWindow.\", \"calls\": [\"POST /api/v3/order\", \"order.place\"], \"times\": 1}")
         let (id, _) = try rig.submit(.market, .buy, "0.01")
         try rig.expect(id, KEEL_ORDER_FILLED)
@@ -87,7 +87,7 @@ import Testing
 
     @Test("a cancel that got no answer is looked at and sent again", arguments: ["lost_reply", "lost_request", "timeout", "timeout_after"])
     func cancel(_ step: String) throws {
-        let rig = try Rig(config: ", \"recv_window\": 500")
+        let rig = try TradingRig(config: ", \"recv_window\": 500")
         let (id, _) = try rig.submit(.limit, .buy, "0.01", limit: "80000")
         try rig.expect(id, KEEL_ORDER_OPEN)
         try rig.faults("{\"do\": \"\(step)\", \"calls\": [\"DELETE /api/v3/order\", \"order.cancel\"], \"times\": 1}")
@@ -99,7 +99,7 @@ import Testing
 
     @Test("events told twice, late, or before the answer count once", arguments: ["{\"do\": \"double_events\"}", "{\"do\": \"delay_events\", \"ms\": 300}", "{\"do\": \"events_first\"}"])
     func disorder(_ action: String) throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         try rig.control(action)
         let (id, request) = try rig.submit(.market, .buy, "0.5")
         try rig.expect(id, KEEL_ORDER_FILLED)
@@ -113,7 +113,7 @@ import Testing
 
     @Test("the user stream is silent with its connection healthy: noticed by comparing")
     func silentUser() throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         let (id, _) = try rig.submit(.limit, .buy, "0.01", limit: rig.bid.description)
         try rig.expect(id, KEEL_ORDER_OPEN)
         try rig.control("{\"do\": \"lose_events\"}")
@@ -128,7 +128,7 @@ import Testing
 
     @Test("a reconnect: down, up, and what was missed is told")
     func reconnect() throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         let (id, _) = try rig.submit(.limit, .buy, "0.01", limit: rig.bid.description)
         try rig.expect(id, KEEL_ORDER_OPEN)
         try rig.control("{\"do\": \"lose_events\"}")
@@ -144,7 +144,7 @@ import Testing
 
     @Test("serverShutdown: the new connection first, no moment without one")
     func shutdown() throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         try rig.control("{\"do\": \"shutdown\", \"ms\": 100000}")
         rig.run(for: 2.5)
         let hosts = try rig.instance.describe()["trading_connections"].int

@@ -9,7 +9,7 @@ import Testing
 @Suite(.serialized) struct FuturesTradingTests {
     @Test("market, limit, cancel; fills with the venue's ids and fees in the margin asset; the position follows")
     func basics() throws {
-        let rig = try Rig(futures: true)
+        let rig = try TradingRig(futures: true)
         let (id, request) = try rig.submit(.market, .buy, "0.01")
         try rig.expect(id, KEEL_ORDER_FILLED)
         #expect(rig.status(request) == KEEL_OK)
@@ -34,7 +34,7 @@ import Testing
 
     @Test("conditional orders live in the algo service: placed, cancelled, triggered", arguments: [OrderFeatures.stop, .stopLimit, .take, .takeLimit])
     func algo(_ kind: OrderFeatures) throws {
-        let rig = try Rig(futures: true)
+        let rig = try TradingRig(futures: true)
         let above = kind == .stop || kind == .stopLimit
         let trigger = above ? "93000" : "87000"
         let limit = kind.isSubset(of: .withLimit) ? (above ? "94000" : "88000") : "0"
@@ -55,13 +55,13 @@ import Testing
 
     @Test("a sync after a crash tells open conditional orders, positions with liquidation and margin, and balances")
     func crash() throws {
-        let rig = try Rig(futures: true, config: ", \"leverage\": 10, \"margin_type\": \"isolated\"")
+        let rig = try TradingRig(futures: true, config: ", \"leverage\": 10, \"margin_type\": \"isolated\"")
         let (stop, _) = try rig.submit([.stop, .reduceOnly], .sell, "0.01", trigger: "80000")
         try rig.expect(stop, KEEL_ORDER_OPEN)
         let (bought, _) = try rig.submit(.market, .buy, "0.01")
         try rig.expect(bought, KEEL_ORDER_FILLED)
         try rig.restart()
-        let told = try rig.sync(since: Rig.wall() - 60_000_000_000)
+        let told = try rig.sync(since: TradingRig.wall() - 60_000_000_000)
         #expect(told.last?.done?.status == KEEL_OK, "\(told)")
         #expect(rig.state(stop) == KEEL_ORDER_OPEN)
         #expect(rig.filled(bought) == Fixed("0.01"))
@@ -77,7 +77,7 @@ import Testing
 
     @Test("leverage and margin type are set and verified before anything is traded")
     func settings() throws {
-        let rig = try Rig(futures: true, config: ", \"leverage\": 7, \"margin_type\": \"isolated\"")
+        let rig = try TradingRig(futures: true, config: ", \"leverage\": 7, \"margin_type\": \"isolated\"")
         let text = rig.futuresBooks
         #expect(text.contains("\"leverage\":7"), "\(text.prefix(600))")
         #expect(text.uppercased().contains("ISOLATED"))
@@ -85,7 +85,7 @@ import Testing
 
     @Test("hedge mode: one order opens the short side, a reduce-only one closes the long side")
     func hedge() throws {
-        let rig = try Rig(futures: true, config: ", \"position_mode\": \"hedge\"")
+        let rig = try TradingRig(futures: true, config: ", \"position_mode\": \"hedge\"")
         let (long, _) = try rig.submit(.market, .buy, "0.03")
         try rig.expect(long, KEEL_ORDER_FILLED)
         let (short, _) = try rig.submit(.market, .sell, "0.01")
@@ -98,7 +98,7 @@ import Testing
 
     @Test("funding is booked once, with the venue's number, and told again only in a sync")
     func funding() throws {
-        let rig = try Rig(futures: true)
+        let rig = try TradingRig(futures: true)
         let (id, _) = try rig.submit(.market, .buy, "0.1")
         try rig.expect(id, KEEL_ORDER_FILLED)
         try rig.control("{\"do\": \"funding\", \"symbol\": \"BTCUSDT\", \"rate\": \"0.001\"}")
@@ -111,14 +111,14 @@ import Testing
         #expect(Amount(first.amount).isNegative, "a long position pays a positive rate")
         let ids = paid.compactMap { event in event.body(KEEL_EV_FUNDING, keel_ev_funding.self).map { event.text($0.payment_id) } }
         #expect(Set(ids).count == ids.count)
-        let told = try rig.sync(since: Rig.wall() - 60_000_000_000)
+        let told = try rig.sync(since: TradingRig.wall() - 60_000_000_000)
         let again = told.filter { $0.kind == KEEL_EV_FUNDING }
         #expect(again.count == paid.count && again.allSatisfy(\.isSnapshot))
     }
 
     @Test("the dead man's switch: armed with the first order, renewed while healthy, disarmed after the last")
     func deadMan() throws {
-        let rig = try Rig(futures: true, config: ", \"dead_man\": \"3s\"")
+        let rig = try TradingRig(futures: true, config: ", \"dead_man\": \"3s\"")
         let (id, _) = try rig.submit(.limit, .buy, "0.01", limit: "85500")
         try rig.expect(id, KEEL_ORDER_OPEN)
         rig.run(for: 6)
@@ -132,7 +132,7 @@ import Testing
 
     @Test("an expired listen key is renewed and the stream goes on")
     func listenKey() throws {
-        let rig = try Rig(futures: true)
+        let rig = try TradingRig(futures: true)
         try rig.control("{\"do\": \"expire_listen_keys\"}")
         rig.run(for: 4)
         let (id, _) = try rig.submit(.market, .buy, "0.01")
@@ -142,7 +142,7 @@ import Testing
 
     @Test("unknown outcomes on futures", arguments: ["\"do\": \"timeout_after\"", "\"do\": \"status\", \"status\": 503, \"done\": true", "\"do\": \"status\", \"status\": 408, \"done\": true", "\"do\": \"lost_reply\""])
     func doubt(_ step: String) throws {
-        let rig = try Rig(futures: true, config: ", \"recv_window\": 500")
+        let rig = try TradingRig(futures: true, config: ", \"recv_window\": 500")
         try rig.control("{\"do\": \"lose_events\"}")
         try rig.faults("{\(step), \"calls\": [\"POST /fapi/v1/order\", \"order.place\"], \"times\": 1}")
         let (id, _) = try rig.submit(.market, .buy, "0.01")
@@ -154,7 +154,7 @@ import Testing
 
     @Test("failed for certain on futures: Service Unavailable, -1008")
     func unavailable() throws {
-        let rig = try Rig(futures: true)
+        let rig = try TradingRig(futures: true)
         for step in ["unavailable", "busy"] {
             try rig.faults("{\"do\": \"\(step)\", \"calls\": [\"POST /fapi/v1/order\", \"order.place\"], \"times\": 1}")
             let (id, request) = try rig.submit(.market, .buy, "0.01")
