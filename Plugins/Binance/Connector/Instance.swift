@@ -13,6 +13,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     private let name: String
     private let reactor: HostReactor
     private let settings: Settings
+    private let dataSettings: DataSettings
     private let product: Product
     private(set) var venue: Venue?
     private(set) var desk: TradeDesk?
@@ -27,11 +28,9 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
         self.name = name
         product = Self.product
         settings = try Settings(config, Self.product)
+        dataSettings = try DataSettings(config, product: Self.product)
         reactor = HostReactor(host)
         if !settings.standIn.isEmpty { _ = try Endpoints(standIn: settings.standIn, product) }
-        guard (settings.apiKey == nil) == (settings.secretKey == nil) else {
-            throw PluginError.invalid("api_key and secret_key belong together: give both, or neither for market data only")
-        }
     }
 
     // MARK: life
@@ -44,7 +43,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
         }
         let venue = Venue(host: host, name: name, reactor: reactor, settings: settings, endpoints: endpoints, signer: signer, budget: budget(endpoints, signer))
         let desk = TradeDesk(venue)
-        let market = Self.market(venue)
+        let market = MarketFeed(venue, dataSettings)
         self.venue = venue
         self.desk = desk
         self.market = market
@@ -52,9 +51,6 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
         desk.onReachable = { [weak self] in self?.reached() }
         desk.start()
     }
-
-    /// The market data side, if this build has one.
-    class func market(_ venue: Venue) -> MarketSide? { nil }
 
     private func budget(_ endpoints: Endpoints, _ signer: Signer?) -> Budget {
         // A stand-in is new for each run, so its counters are nobody else's.
@@ -67,9 +63,8 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     }
 
     public func stop(_ stopping: Stopping) throws {
-        let desk = desk
-        self.desk = nil
         let finish = { [self] in
+            desk = nil
             market?.stop()
             market = nil
             for entry in waiting { entry.request.done(PluginError(.state, "the instance was stopped")) }
@@ -158,6 +153,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
                 "orders_limit": JSONValue(venue.budget.limit(.ordersShort).count),
             ])
         value.set("trading", desk.description)
+        value.set("trading_connections", JSONValue(desk.api.link.opened))
         if let market { value.set("market", market.description) }
         return value
     }
