@@ -4,6 +4,23 @@ import PluginKit
 
 // F09 to F15: feeds, against a venue that misbehaves in the ways venues do. docs/plugin-guide.md has the scenarios.
 
+extension Instance {
+    /// An impatient host: asks again twenty times a second until it is granted or the time is up. How it ended.
+    func insist(for limit: Double, _ ask: () -> (Called, UInt64)) -> Called {
+        let deadline = CheckClock.monotonic() + Int64(limit * 1e9)
+        var last = Called(status: KEEL_E_TIMEOUT, message: "no DONE")
+        while CheckClock.monotonic() < deadline {
+            let (called, request) = ask()
+            if let outcome = outcome(called, request, within: 8) {
+                last = outcome
+                if outcome.accepted { break }
+            }
+            run(for: 0.05)
+        }
+        return last
+    }
+}
+
 let feedVenueChecks: [Check] = [
     feed("F09", "sequence-gaps", "After a gap in the venue's numbers the image is asked for again: no silent hole.", rule: "KEEL_EVF_REPLAY", limit: 45) { bench in
         let (instance, channels) = try bench.feed(scenario: "gap")
@@ -55,16 +72,9 @@ let feedVenueChecks: [Check] = [
     feed("F11", "told-to-wait", "A venue that says when to come again is waited for.", rule: "see keel_error.retry_after", limit: 45) { bench in
         let (instance, channels) = try bench.feed(scenario: "limited")
         let id = bench.profile.instrument.id
-        var last = Called(status: KEEL_E_RATE, message: "")
         // A feed may keep the subscription until the venue takes it, or give it back for the host to ask again.
-        let subscribed = instance.run(for: 12) {
-            let (called, request) = instance.subscribe(id, channels)
-            guard let outcome = instance.outcome(called, request, within: 8) else { return false }
-            last = outcome
-            if !outcome.accepted { instance.run(for: 0.05) }
-            return outcome.accepted
-        }
-        try require(subscribed, "the venue was closed to it for a second, and no subscription succeeds: \(last.words)")
+        let last = instance.insist(for: 12) { instance.subscribe(id, channels) }
+        try require(last.accepted, "the venue was closed to it for a second, and no subscription succeeds: \(last.words)")
         let early = try bench.venue().count("early") ?? 0
         try require(early == 0, "told to wait, the feed asked \(early) times before the time was over")
         let came = instance.run(for: 5) { instance.host.eventsNow().contains { $0.head.instrument == id && $0.kind >= 10 && $0.kind < 30 } }
@@ -119,7 +129,7 @@ let feedVenueChecks: [Check] = [
         let grown = ProcessFacts.now().heap - before
         let events = seen - from
         try require(events > 1000, "the venue flooded it with messages, and \(events) events came in 1.6 s")
-        try require(grown < 2 << 20, "\(events) events left \(grown) bytes on the heap")
+        try require(grown < 262_144 + events * 16, "\(events) events left \(grown) bytes on the heap")
         let (called, request) = instance.unsubscribe(id, channels)
         let outcome = try require(instance.outcome(called, request, within: 5), "in a flood of messages, unsubscribe got no DONE")
         try require(outcome.accepted, "in a flood of messages, unsubscribe ends with \(outcome.words)")
