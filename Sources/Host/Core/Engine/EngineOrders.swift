@@ -241,14 +241,25 @@ extension Engine {
 
     /// The router hears of a refused child as of an order the venue rejected.
     private func tellRouter(_ book: UnsafeMutablePointer<Book>, rejected id: OrderID, side: UInt32) {
+        tellRouter(book, id, KEEL_ORDER_REJECTED, side: side, filled: 0)
+    }
+
+    /// An end that no message of the venue tells: without it the router would wait for its child for ever, and what it has
+    /// not ordered yet would count as under way.
+    func tellRouter(_ book: UnsafeMutablePointer<Book>, ended order: OrderState) {
+        tellRouter(book, order.id, order.status == .filled ? KEEL_ORDER_FILLED : KEEL_ORDER_CANCELED, side: order.side, filled: order.filled.raw)
+    }
+
+    private func tellRouter(_ book: UnsafeMutablePointer<Book>, _ id: OrderID, _ state: UInt32, side: UInt32, filled: Int64) {
         var event = keel_ev_order()
         event.head.size = UInt32(MemoryLayout<keel_ev_order>.size)
         event.head.kind = UInt16(KEEL_EV_ORDER)
         event.head.instrument = book.pointee.instrument.id
         event.head.at_host = now
         event.order = id.c
-        event.state = KEEL_ORDER_REJECTED
+        event.state = state
         event.side = side
+        event.filled = filled
         withUnsafePointer(to: &event) { pointer in
             outlet.routerEvent(book.pointee.routerPort, UnsafeRawPointer(pointer).assumingMemoryBound(to: keel_event.self))
         }
