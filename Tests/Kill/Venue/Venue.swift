@@ -29,8 +29,16 @@ struct Venue {
     private var fillCount = 0
     /// Fills that come later: order index and quantity.
     private var pending: (order: Int, quantity: Int64)?
+    private var ids: Set<String> = []
+    /// The next step is shown with the next pause, not at once.
+    private let isPaced: Bool
+    /// Orders and fills since they were last asked for, as lines.
+    private(set) var news: [String] = []
 
-    init(steps: Int) { self.steps = steps }
+    init(steps: Int, isPaced: Bool = false) {
+        self.steps = steps
+        self.isPaced = isPaced
+    }
 
     var isDone: Bool { step >= steps && pending == nil }
     var waits: Bool { pending != nil }
@@ -59,7 +67,7 @@ struct Venue {
     }
 
     private mutating func accept(id: String, side: String, quantity: Int64) -> [String] {
-        if orders.contains(where: { $0.id == id }) {
+        guard ids.insert(id).inserted else {
             violations.append("order \(id) was sent twice")
             return ["duplicate \(id)"]
         }
@@ -72,6 +80,7 @@ struct Venue {
         var order = Order(id: id, step: step, side: side, quantity: quantity)
         order.id = id
         orders.append(order)
+        news.append("order \(id) \(step) \(side) \(quantity)")
         let index = orders.count - 1
         var lines = ["open \(id)"]
         if step % 5 == 4 {
@@ -82,7 +91,7 @@ struct Venue {
         } else {
             lines += fill(index, quantity)
             step += 1
-            lines.append(tick)
+            if !isPaced { lines.append(tick) }
         }
         return lines
     }
@@ -93,7 +102,7 @@ struct Venue {
         pending = nil
         let lines = fill(index, quantity)
         step += 1
-        return lines + [tick]
+        return isPaced ? lines : lines + [tick]
     }
 
     private mutating func fill(_ index: Int, _ quantity: Int64) -> [String] {
@@ -105,6 +114,7 @@ struct Venue {
         let sign: Int64 = orders[index].side == "B" ? 1 : -1
         position += sign * quantity
         cash -= sign * quantity / 1_000_000 * price / 100
+        news.append("fill \(orders[index].id) \(fill.id) \(quantity) \(price)")
         if orders[index].filled >= orders[index].quantity { orders[index].state = "filled" }
         return [line(fill: fill, of: orders[index])] + [line(state: orders[index])]
     }
@@ -115,14 +125,13 @@ struct Venue {
     }
     private func line(state order: Order) -> String { "state \(order.id) \(order.side) \(order.state) \(order.filled) \(order.quantity - order.filled)" }
 
-    /// What the venue knows, for the comparison with the ledger.
+    /// Where the day stands; orders and fills are told once each, by `takeNews`.
     var summary: String {
-        var lines = ["step \(step)", "position \(position)", "cash \(cash)"]
-        lines += violations.map { "violation \($0)" }
-        for order in orders {
-            lines.append("order \(order.id) \(order.step) \(order.side) \(order.quantity) \(order.filled) \(order.state)")
-            lines += order.fills.map { "fill \(order.id) \($0.id) \($0.quantity) \($0.price)" }
-        }
-        return lines.joined(separator: "\n") + "\n"
+        (["step \(step)", "position \(position)", "cash \(cash)"] + violations.map { "violation \($0)" }).joined(separator: "\n") + "\n"
+    }
+
+    mutating func takeNews() -> String {
+        defer { news.removeAll(keepingCapacity: true) }
+        return news.map { $0 + "\n" }.joined()
     }
 }

@@ -105,7 +105,7 @@ extension Engine {
     /// An exit that came to nothing is tried again, a little later each time, and people are told.
     func retryExit(_ book: UnsafeMutablePointer<Book>) {
         guard book.pointee.position.exiting != nil, core.pointee.timers.deadline(.exit, book.pointee.index) == nil else { return }
-        let wait = min(Span.second << Int64(min(book.pointee.exitAttempts, 5)), 30 * Span.second)
+        let wait = min((250 * Span.millisecond) << Int64(min(book.pointee.exitAttempts, 7)), 30 * Span.second)
         book.pointee.exitAttempts += 1
         if book.pointee.exitAttempts == 3 {
             alert(.critical, "exit", book, "the exit of \(book.pointee.symbol) did not get through three times; it is tried on")

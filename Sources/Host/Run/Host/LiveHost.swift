@@ -75,6 +75,8 @@ public final class LiveHost {
     var agreements: [Int: AgreementRecord] = [:]
     var gates: [String: GateCounters] = [:]
     var nextRequest = EngineLoop.ownRequest
+    /// Stops that are part of a renewal, by their request.
+    var renewing: Set<UInt64> = []
     var subscribing: [UInt64: (source: Source, instrument: keel_instrument_id)] = [:]
     var startedAt: Int64
     let startedMonotonic = HostClock.monotonic()
