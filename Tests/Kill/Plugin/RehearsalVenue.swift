@@ -129,9 +129,11 @@ final class RehearsalVenue: Feed, Broker, Describing {
         }
     }
 
-    private func take(_ words: [String]) {
+    private func take(_ line: [String]) {
+        let isAnswer = line.first == "snapshot"
+        let words = isAnswer ? Array(line.dropFirst()) : line
         guard let word = words.first else { return }
-        let flags = syncing.isEmpty ? 0 : UInt32(KEEL_EVF_SNAPSHOT)
+        let flags = isAnswer ? UInt32(KEEL_EVF_SNAPSHOT) : 0
         switch word {
         case "tick" where words.count == 3:
             guard instrument != 0, let step = Int64(words[1]), let price = Int64(words[2]) else { return }

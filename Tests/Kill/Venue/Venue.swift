@@ -59,7 +59,8 @@ struct Venue {
             // Like most venues it tells what is recent, and what is still open.
             let recent = max(0, orders.count - Venue.recent)
             let told = orders.enumerated().filter { $0.offset >= recent || $0.element.state == "open" }
-            return told.flatMap { report($0.element) } + ["position \(position)", "synced \(words[1])"]
+            // Marked as the answer: what happens meanwhile is told as it happens.
+            return told.flatMap { report($0.element) }.map { "snapshot " + $0 } + ["snapshot position \(position)", "synced \(words[1])"]
         default:
             violations.append("not understood: \(line)")
             return []
