@@ -748,6 +748,36 @@ private func holding(
     }
 
     /// Killed between the durable intent and the venue, or just after: the venue decides, nothing is sent twice.
+    /// What filled while nobody was there is known before anybody decides on the position; stops don't wait for it.
+    @Test func aRestoredPositionIsDecidedOnAfterTheVenueHasSpoken() throws {
+        let set = try holding()
+        let state = set.rig.ledgerState()
+        set.venue.answersSync = false
+        set.decider.questions = []
+        set.decider.observed = { _ in KEEL_ASK }
+        try set.build(restored: state, run: 2)
+        set.rig.start()
+        set.rig.trade("10000")
+        #expect(set.decider.questions.isEmpty && set.rig.refused(.notSynced).count == 1)
+        set.venue.tell(set.venue.syncs[set.venue.syncs.count - 1])
+        set.rig.trade("10000")
+        #expect(set.decider.questions.count == 1)
+
+        // A venue that cannot say is not waited for.
+        set.decider.questions = []
+        set.venue.syncStatus = KEEL_E_NETWORK
+        try set.build(restored: state, run: 3)
+        set.rig.start()
+        set.rig.trade("10000")
+        #expect(set.decider.questions.count == 1)
+
+        set.venue.syncStatus = KEEL_OK
+        try set.build(restored: state, run: 4)
+        set.rig.start()
+        set.rig.trade("9000")
+        #expect(set.rig.position.isZero && set.rig.exits.map(\.why) == [.stopLoss], "a stop passes before the venue has spoken")
+    }
+
     @Test(arguments: [true, false]) func anOrderInFlightIsFound(arrived: Bool) throws {
         let set = Usual()
         set.venue.style = .manual

@@ -230,7 +230,7 @@ extension Engine {
                 pipeline.pointee.state.losingStreak = 0
                 open(
                     .losingStreak, pipeline, until: pipeline.pointee.state.streakUntil, value: Amount(raw: Int128(streak)),
-                    limit: Amount(raw: Int128(most)))
+                    limit: Amount(raw: Int128(most)), unit: .count)
             }
         } else {
             pipeline.pointee.state.losingStreak = 0

@@ -319,6 +319,7 @@ extension LedgerSchema {
             rule     TEXT NOT NULL,
             value    TEXT NOT NULL,
             bound    TEXT NOT NULL,
+            unit     TEXT NOT NULL,
             decision INTEGER NOT NULL,
             order_id TEXT,
             detail   TEXT NOT NULL
@@ -337,7 +338,8 @@ extension LedgerSchema {
             open     INTEGER NOT NULL,
             until    INTEGER NOT NULL,
             value    TEXT NOT NULL,
-            bound    TEXT NOT NULL
+            bound    TEXT NOT NULL,
+            unit     TEXT NOT NULL
         ) STRICT;
 
         CREATE TABLE takeovers (
