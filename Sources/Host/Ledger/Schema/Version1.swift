@@ -141,6 +141,7 @@ extension LedgerSchema {
             decision  INTEGER NOT NULL
         ) STRICT;
         CREATE INDEX intents_by_decision ON intents (run, pipeline, decision);
+        CREATE INDEX intents_by_time ON intents (time);
 
         CREATE TABLE orders (
             order_id  TEXT PRIMARY KEY,

@@ -27,7 +27,7 @@ extension LiveHost {
                 take(Alert(time: loop.time, severity: .info, kind: "disk", text: "the ledger is written again"))
                 // This may be said in the middle of the engine's work: it hears of it afterwards.
                 loop.at(loop.time) { [unowned self] in
-                    if ending == nil { loop.command(.openGate) }
+                    if ending == nil, !isDamaged { loop.command(.openGate) }
                 }
             }
         }
