@@ -4,6 +4,7 @@
 
 #include <spawn.h>
 #include <stdint.h>
+#include "counts.h"
 #include "loop.h"
 #include "worker.h"
 

@@ -225,7 +225,7 @@ extension LiveHost {
         loop.command(.kill(lastKill))
         if lastKill { log.write(.warning, "keel", "the kill switch is on (\(folder.killSwitch)): no entries") }
         loop.drainLocal()
-        ledger?.checkBehind { findings in if !findings.isEmpty { requests.post(.damaged(findings)) } }
+        if options.usesDisk { ledger?.checkBehind { findings in if !findings.isEmpty { requests.post(.damaged(findings)) } } }
         tidy()
     }
 

@@ -50,7 +50,7 @@ public enum RunFigures {
     }
 
     /// A composition of bundled plugins, the decider replaced by one that trades at every tick (or holds at every tick).
-    private static func composition(_ bench: Bench, state: String, hold: Bool) throws(RunError) -> Composition {
+    static func composition(_ bench: Bench, state: String, hold: Bool = false, watch: Bool = false) throws(RunError) -> Composition {
         let text = manifest(gap: "250ms")
         let file = ManifestFile(name: bench.folder + "/plugins.json", folder: bench.folder, bytes: Array(text.utf8))
         let report = ManifestReader(environment: [:], checksSecrets: false).check(file)
@@ -59,7 +59,7 @@ public enum RunFigures {
         guard let tables = ComponentTables(BenchDecider.component()) else { throw .control("the bench decider has no tables") }
         for index in composition.plugins.indices where composition.plugins[index].entry.name == "bench" {
             composition.plugins[index].home = .engine(tables)
-            composition.plugins[index].config = hold ? #"{"quantity":"1","hold":true}"# : #"{"quantity":"1","hold":false}"#
+            composition.plugins[index].config = #"{"quantity":"1","hold":\#(hold),"watch":\#(watch)}"#
         }
         return composition
     }
