@@ -150,6 +150,21 @@ final class VenueProcess {
         return words.count > 1 ? Int(words[1]) ?? 0 : 0
     }
 
+    /// Ends the day a few steps from now; how many it then has.
+    func endSoon() -> Int {
+        try? leash.fileHandleForWriting.write(contentsOf: Data("end\n".utf8))
+        let limit = Date().addingTimeInterval(20)
+        while Date() < limit {
+            let steps = lines(reportPath).first { $0[0] == "steps" }.flatMap { Int($0[1]) } ?? .max
+            if steps < VenueProcess.endless { return steps }
+            usleep(5_000)
+        }
+        return step
+    }
+
+    /// Steps of a day that goes on until `endSoon`.
+    static let endless = 10_000_000
+
     /// Waits until the day has come to `step`; false: it has not in time.
     func reaches(_ step: Int, within seconds: Double, or stop: () -> Bool = { false }) -> Bool {
         let limit = Date().addingTimeInterval(seconds)
@@ -168,10 +183,10 @@ struct Rehearsal {
     var manifest: String { folder + "/plugins.json" }
     var state: String { folder + "/state" }
 
-    /// `venue`: more of the venue's configuration; `risk`: more of the day's limits.
+    /// `venue`: more of the venue's configuration; `patience`: seconds until the follower takes an order for lost; `risk`: more of the day's limits.
     init(
         folder: String, socket: String, more: String = "", pipelines: String = "", library: String = #""file": "Rehearsal""#, decide: String? = nil,
-        venue: String = "", risk: String = ""
+        venue: String = "", patience: String = "2", risk: String = ""
     ) throws {
         self.folder = folder
         self.socket = socket
@@ -179,7 +194,7 @@ struct Rehearsal {
             { "version": 1, "mode": "paper", "state": "state",
               "plugins": {
                 "venue": { "component": "keel.test.venue", \(library), "config": { "socket": "\(socket)"\(venue) } },
-                "follower": { "component": "keel.test.follower", \(library), "isolation": "none" },
+                "follower": { "component": "keel.test.follower", \(library), "isolation": "none", "config": { "patience": "\(patience)" } },
                 "direct": { "component": "keel.direct", "file": "DirectRouter" }\(more)
               },
               "instruments": {

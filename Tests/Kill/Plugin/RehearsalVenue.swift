@@ -180,12 +180,14 @@ final class Follower: ObservingDecider {
     static let barsWanted: UInt32 = 0
     static let config = ConfigShape([
         .decimal("quantity", "Units to buy.", .positive, default: "1"),
+        .decimal("patience", "Seconds after which a step that goes on is acted upon again: its order must be lost.", .positive, default: "2"),
         .text("key", "A secret to be read at each start; its answers are refused unless it says \"good\".", default: ""),
     ])
 
     private let host: Host
     private let quantity: Fixed
     private let key: String
+    private let patience: Int64
     private var credential: [UInt8] = []
     private var leaving: Stopping?
     private var answer = Answer(signal: "rehearsal", model: "keel.test.follower")
@@ -196,6 +198,7 @@ final class Follower: ObservingDecider {
         self.host = host
         quantity = try config["quantity"].fixed
         key = try config["key"].text
+        patience = try config["patience"].fixed.raw * 10
     }
 
     func start() throws { if !key.isEmpty { credential = try host.secret(key) } }
@@ -221,7 +224,7 @@ final class Follower: ObservingDecider {
         let step = snapshot.bid_qty / Int64(KEEL_ONE) - 1
         let position = snapshot.position
         let pipeline = snapshot.pipeline
-        if let last = acted[pipeline], last.step == step, host.now - last.at < 2_000_000_000 { return request.done() }
+        if let last = acted[pipeline], last.step == step, host.now - last.at < patience { return request.done() }
         acted[pipeline] = (step, host.now)
         if step >= 0, step % 2 == 0, position.isZero, snapshot.mayBuy {
             answer.send(.buy, quantity, snapshot, request)

@@ -20,7 +20,7 @@ struct Venue {
     /// Orders a sync goes back.
     static let recent = 200
 
-    let steps: Int
+    private(set) var steps: Int
     private(set) var step = 0
     private(set) var orders: [Order] = []
     private(set) var position: Int64 = 0
@@ -39,6 +39,9 @@ struct Venue {
         self.steps = steps
         self.isPaced = isPaced
     }
+
+    /// The day ends a few steps from here, flat.
+    mutating func endSoon() { steps = min(steps, (step + 21) / 2 * 2) }
 
     var isDone: Bool { step >= steps && pending == nil }
     var waits: Bool { pending != nil }
@@ -128,7 +131,7 @@ struct Venue {
 
     /// Where the day stands; orders and fills are told once each, by `takeNews`.
     var summary: String {
-        (["step \(step)", "position \(position)", "cash \(cash)"] + violations.map { "violation \($0)" }).joined(separator: "\n") + "\n"
+        (["step \(step)", "steps \(steps)", "position \(position)", "cash \(cash)"] + violations.map { "violation \($0)" }).joined(separator: "\n") + "\n"
     }
 
     mutating func takeNews() -> String {

@@ -1,7 +1,7 @@
 import Glibc
 
 // keel-rehearsal-venue SOCKET STEPS REPORT [PACE]: serves one host at a time on a unix socket, writes REPORT after every change
-// (and every order and fill into REPORT.book), and ends when its standard input closes. PACE: a step every so many milliseconds.
+// (and every order and fill into REPORT.book), and ends when its standard input closes; a line there ends the day soon. PACE: a step every so many milliseconds.
 
 guard (4...5).contains(CommandLine.arguments.count), let steps = Int(CommandLine.arguments[2]) else {
     print("usage: keel-rehearsal-venue SOCKET STEPS REPORT [PACE]")
@@ -75,7 +75,12 @@ while true {
         send(lines)
         continue
     }
-    if interests[0].revents != 0, read(0, &chunk, chunk.count) <= 0 { exit(0) }
+    if interests[0].revents != 0 {
+        // Whatever is said here means that the day should come to its end.
+        if read(0, &chunk, chunk.count) <= 0 { exit(0) }
+        venue.endSoon()
+        report()
+    }
     if interests[1].revents != 0 {
         let fresh = accept(listener, nil, nil)
         if fresh >= 0 {

@@ -38,15 +38,7 @@ extension RunFigures {
     }
 
     private static func counted(_ bench: Bench, _ state: String, events: Int, _ work: (LiveHost) -> Void) throws(RunError) -> EventCost? {
-        let composition = try composition(bench, state: state, watch: true)
-        var options = LiveHost.Options()
-        options.pace = .simulated(start: LiveHost.simulatedStart, speed: nil)
-        options.isQuiet = true
-        options.reserve = 0
-        options.usesDisk = false
-        let host = try LiveHost(composition, options: options)
-        try host.open()
-        try host.start()
+        let host = try host(bench, state: state, watch: true)
         // What is made once is made before.
         host.run { host.loop?.events ?? .max >= 20_000 }
         let isCounted = csystem_count_begin() != 0
