@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 BUILD := .build/release
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test interop bench fuzz kill install clean
+.PHONY: help setup build run test interop bench fuzz kill soak install clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ fuzz: build ## ten million inputs into every parser that reads bytes from outsid
 
 kill: build ## the long kill soak: a thousand random instants
 	@scripts/kill --count 1000
+
+soak: setup ## a year of one-minute bars with random faults, for four seeds
+	@scripts/soak
 
 install: build ## install to PREFIX (default /usr/local)
 	@scripts/install "$(PREFIX)"

@@ -15,9 +15,9 @@ import Testing
     static let events = Int(ProcessInfo.processInfo.environment["KEEL_EVENTS"] ?? "") ?? 3_000
 
     @Test(arguments: seeds) func invariantsHoldAfterEveryEvent(seed: UInt64) throws {
-        var world = try World(seed: seed)
+        var world = try RandomWorld(seed: seed)
         for number in 0..<Self.events {
-            try world.step()
+            try world.advance()
             if let broken = world.broken() {
                 Issue.record("seed \(seed), event \(number): \(broken)")
                 return
@@ -27,7 +27,33 @@ import Testing
         if let broken = world.broken() ?? world.disagreement() { Issue.record("seed \(seed), at the end: \(broken)") }
         if ProcessInfo.processInfo.environment["KEEL_SHOW"] != nil { world.show() }
         #expect(world.fillsSeen > Self.events / 100, "seed \(seed): the test did not trade")
-        #expect(world.restarts > 0 && world.dropped > 0 && world.doubled > 0, "seed \(seed): no faults happened")
+        #expect(world.restarts > 0 && world.dropped > 0 && world.doubled > 0 && !world.set.venue.lost.isEmpty, "seed \(seed): no faults happened")
+    }
+
+    /// A day and a half of one-minute bars, or a year of them: KEEL_YEAR=1 (`make soak` in a release build). A tenth of what the venue says is lost and a
+    /// tenth comes late, messages are doubled and reordered, orders get lost on their way, hosts are killed.
+    static let minutes = ProcessInfo.processInfo.environment["KEEL_YEAR"] == nil ? 2_000 : 525_600
+    static let years: [UInt64] = {
+        if let text = ProcessInfo.processInfo.environment["KEEL_SEEDS"] { return text.split(separator: ",").compactMap { UInt64($0) } }
+        return [11, 12]
+    }()
+
+    @Test(arguments: years) func barsWithFaults(seed: UInt64) throws {
+        var world = try RandomWorld(seed: seed, bars: true)
+        for _ in 0..<Self.minutes {
+            try world.advance()
+            if let broken = world.broken() {
+                Issue.record("seed \(seed), minute \(world.step): \(broken)")
+                return
+            }
+        }
+        let outbox = world.outbox
+        print(
+            "seed \(seed): \(world.step) one-minute bars of two instruments, \(world.fillsSeen) fills, \(world.exited.count) positions, \(outbox.dropped) messages lost, \(outbox.late) late, "
+                + "\(outbox.doubled) doubled, \(world.set.venue.lost.count) orders lost on their way, \(world.restarts) kills: every invariant held after every event")
+        world.settle()
+        if let broken = world.broken() ?? world.disagreement() { Issue.record("seed \(seed), at the end: \(broken)") }
+        #expect(world.fillsSeen > Self.minutes / 100 && world.restarts > 0 && outbox.dropped > 0 && outbox.late > 0 && outbox.doubled > 0, "seed \(seed)")
     }
 
     /// Two pipelines in different instruments, one venue without faults and one with nothing but faults.
@@ -64,209 +90,5 @@ import Testing
         #expect(set.rig.fills.allSatisfy { $0.instrument == 1 })
         #expect(second.questions.isEmpty, "nobody pays for answers that cannot be used")
         #expect(set.rig.refused(.notSynced).count == 1)
-    }
-
-    struct World {
-        let seed: UInt64
-        var dice: Dice
-        let set: Usual
-        let restartsAllowed: Bool
-        final class Outbox { var messages: [(at: Int64, event: EventBytes)] = []; var dropped = 0; var doubled = 0; var faults = true }
-        let outbox = Outbox()
-        var prices: [Int64] = [5_000_000_000_000, 300_000_000_000]
-        var run: UInt32 = 1
-        var restarts = 0
-        var fillsSeen = 0
-        var dropped: Int { outbox.dropped }
-        var doubled: Int { outbox.doubled }
-        // What the records add up to.
-        var read = 0
-        var money = [Int128](repeating: 0, count: 2)
-        var held = [Int128](repeating: 0, count: 2)
-        var fees: Int128 = 0
-        var keys: Set<FillKey> = []
-        var exited: Set<[UInt64]> = []
-        var problem: String?
-        var settings: PipelineSettings
-
-        init(seed: UInt64) throws {
-            self.seed = seed
-            dice = Dice(seed)
-            restartsAllowed = true
-            set = Usual()
-            settings = Usual.settings(fallbacks: ["fallback"], instruments: ["BTC/USDT", "ETH/USDT"])
-            settings.risk.maximumFraction = fixed("0.3")
-            settings.risk.maximumExposure = fixed("0.8")
-            settings.risk.maximumOrder = amount("2500")
-            settings.risk.losingStreak = nil
-            settings.risk.drawdown = nil
-            settings.risk.dailyLoss = nil
-            settings.risk.ordersPerMinute = nil
-            settings.risk.clockSkew = nil
-            settings.risk.orderTimeout = 3 * Span.second
-            settings.position.stopLoss = fixed("0.01")
-            settings.position.stages = [.init(gain: fixed("0.003"), fraction: fixed("0.3")), .init(gain: fixed("0.006"), fraction: fixed("0.3"))]
-            settings.position.review = 60 * Span.second
-            settings.chain.deadline = 2 * Span.second
-            settings.chain.pause = 30 * Span.second
-            for decider in [set.decider, set.fallback] { decider.observes = true }
-            set.venue.style = .onNextPrice
-            var chance = Dice(seed ^ 77)
-            set.decider.observed = { _ in chance.chance(0.1) ? KEEL_ASK : KEEL_OK }
-            var mind = Dice(seed ^ 99)
-            let answer: (keel_snapshot) -> Answer? = { snapshot in
-                switch mind.next() % 10 {
-                case 0: return nil
-                case 1: return .hold
-                case 2: return .buy("7")  // out of range
-                case 3, 4: return .sell("1")
-                case 5: return .sell("0.4")
-                case 6: return Answer(action: KEEL_ACT_HOLD, exitProbability: fixed("0.9"))
-                default: return .buy("0.2")
-                }
-            }
-            set.decider.decide = answer
-            set.fallback.decide = answer
-            set.router.parts = Int(seed % 3) + 1
-            set.venue.fillParts = Int(seed % 2) + 1
-            let outbox = outbox
-            var faults = Dice(seed ^ 5)
-            set.venue.deliver = { event, venue in
-                let now = venue.rig.time
-                guard outbox.faults else { return outbox.messages.append((now, event)) }
-                if faults.chance(0.1) {
-                    outbox.dropped += 1
-                    return
-                }
-                let late = faults.chance(0.1) ? Int64(faults.next() % 10) * Span.second : Int64(faults.next() % 50) * Span.millisecond
-                outbox.messages.append((now + late, event))
-                if faults.chance(0.1) {
-                    outbox.doubled += 1
-                    outbox.messages.append((now + Int64(faults.next() % 20) * Span.second, event))
-                }
-            }
-            try set.rig.build([settings], instruments: [Rig.instrument(), Rig.instrument("ETH/USDT")])
-            set.rig.start()
-        }
-
-        mutating func step() throws {
-            set.rig.time += Int64(dice.next() % 1000) * Span.millisecond
-            let instrument = Int(dice.next() % 2)
-            deliverDue()
-            prices[instrument] = max(1_000_000, Int64(Double(prices[instrument]) * exp(0.0008 * dice.normal())) / 1_000_000 * 1_000_000)
-            set.rig.trade(raw: prices[instrument], instrument: keel_instrument_id(instrument + 1), after: 0)
-            if dice.chance(0.002) { linkEvent(KEEL_LINK_DOWN, at: set.rig.time).send(to: set.rig.engine, from: set.venue.port) }
-            if dice.chance(0.02) { linkEvent(KEEL_LINK_UP, at: set.rig.time).send(to: set.rig.engine, from: set.venue.port) }
-            set.venue.answersSync = !dice.chance(0.1)
-            if dice.chance(0.001) { try restart() }
-        }
-
-        mutating func deliverDue() {
-            let now = set.rig.time
-            let due = outbox.messages.enumerated().filter { $0.element.at <= now }.sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }
-            outbox.messages.removeAll { $0.at <= now }
-            for message in due {
-                var event = message.element.event
-                event.edit { (head: inout keel_event) in head.at_host = now }
-                event.send(to: set.rig.engine, from: set.venue.port)
-            }
-        }
-
-        /// Killed, and back from what the ledger has.
-        mutating func restart() throws {
-            restarts += 1
-            run += 1
-            let state = set.rig.ledgerState()
-            let copy = try StateCoding.value(EngineState.self, from: try StateCoding.bytes(state))
-            if copy != state { problem = "the state does not survive its coding" }
-            for decider in [set.decider, set.fallback] { decider.questions = [] }
-            set.router.parents = []
-            try set.rig.build([settings], instruments: [Rig.instrument(), Rig.instrument("ETH/USDT")], run: run, restored: copy)
-            set.rig.start()
-        }
-
-        mutating func broken() -> String? {
-            while read < set.rig.records.count {
-                switch set.rig.records[read] {
-                case .fill(let fill):
-                    fillsSeen += 1
-                    let index = Int(fill.instrument) - 1
-                    if !keys.insert(fill.key).inserted { return "fill \(fill.fillID) was booked twice" }
-                    let worth = fill.price.notional(fill.quantity).raw
-                    held[index] += fill.side == KEEL_BUY ? Int128(fill.quantity.raw) : -Int128(fill.quantity.raw)
-                    money[index] += fill.side == KEEL_BUY ? -worth : worth
-                    fees += fill.fee.raw
-                case .exit(let exit) where exit.whole:
-                    if !exited.insert([UInt64(exit.instrument), exit.position]).inserted { return "position \(exit.position) was left twice" }
-                case .intent(let intent):
-                    if intent.role == .entry, let worth = try? Amount(intent.quantity).multiplied(by: Fixed(raw: prices[Int(intent.instrument) - 1])),
-                        worth > amount("2500.01")
-                    {
-                        return "order \(intent.order) is worth \(worth)"
-                    }
-                default: break
-                }
-                read += 1
-            }
-            if let problem { return problem }
-            for index in 0..<2 {
-                let book = set.rig.book(index)
-                if book.position.quantity.raw != held[index] { return "position \(book.position.quantity) of \(book.symbol), fills make \(Amount(raw: held[index]))" }
-                if held[index] < 0 { return "short of \(book.symbol)" }
-                let venue = set.venue.positions[keel_instrument_id(index + 1)] ?? .zero
-                if venue.isNegative { return "sold \(venue) more \(book.symbol) than there was" }
-                if Set(book.orders.map(\.id)).count != book.orders.count { return "an order twice" }
-            }
-            let state = set.rig.engine.pipelines[0].state
-            let cash = amount("10000").raw + money[0] + money[1] - fees
-            if state.cash.raw != cash { return "cash \(state.cash), fills make \(Amount(raw: cash))" }
-            var open: Int128 = 0
-            for index in 0..<2 { open += set.rig.book(index).position.cost.raw }
-            if state.cash.raw + open != amount("10000").raw + state.realised.raw - state.fees.raw {
-                return "cash + cost is not capital + profit - fees"
-            }
-            var equity = cash * 100_000_000
-            for index in 0..<2 { equity += held[index] * Int128(set.rig.book(index).marked) }
-            if set.rig.engine.pipelines[0].equity != equity { return "equity \(set.rig.engine.pipelines[0].equity), should be \(equity)" }
-            if set.rig.durableBeforeSubmit.last == false { return "an order left before its intent was durable" }
-            return nil
-        }
-
-        /// The faults stop; everything must come to rest and agree.
-        mutating func settle() {
-            outbox.faults = false
-            set.venue.answersSync = true
-            set.decider.observed = { _ in KEEL_OK }
-            set.decider.decide = { _ in .hold }
-            set.fallback.decide = { _ in .hold }
-            linkEvent(KEEL_LINK_UP, at: set.rig.time).send(to: set.rig.engine, from: set.venue.port)
-            for _ in 0..<120 {
-                set.rig.time += Span.second
-                deliverDue()
-                for index in 0..<2 { set.rig.trade(raw: prices[index], instrument: keel_instrument_id(index + 1), after: 0) }
-                set.rig.engine.advance(to: set.rig.time)
-            }
-        }
-
-        func show() {
-            var rules: [Rule: Int] = [:]
-            for refusal in set.rig.refusals { rules[refusal.rule, default: 0] += 1 }
-            print("seed \(seed): \(fillsSeen) fills, \(restarts) restarts, \(set.rig.decisions.count) decisions, refusals \(rules)")
-            print(set.rig.book(0).counters, set.rig.engine.pipelines[0].state)
-            for alert in set.rig.alerts.suffix(40) { print(alert.time - Rig.start, alert.kind, alert.text) }
-        }
-
-        func disagreement() -> String? {
-            for index in 0..<2 {
-                let book = set.rig.book(index)
-                let venue = set.venue.positions[keel_instrument_id(index + 1)] ?? .zero
-                if book.position.quantity != venue { return "\(book.symbol): \(book.position.quantity) here, \(venue) at the venue" }
-                let open = set.venue.orders.values.filter { $0.state == KEEL_ORDER_OPEN && $0.order.instrument == book.instrument.id }
-                if !open.isEmpty { return "\(open.count) orders still open at the venue" }
-                if !book.orders.isEmpty { return "\(book.orders.map { "\($0.id) \($0.status.word) \($0.filled)/\($0.reported)/\($0.quantity)" }) still live here" }
-            }
-            if !set.rig.engine.isOpen { return "not open: \(set.rig.agreements.last?.differences ?? [])" }
-            return nil
-        }
     }
 }

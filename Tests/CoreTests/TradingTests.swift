@@ -162,6 +162,64 @@ private func holding(
         #expect(set.rig.position.isZero && set.rig.exits.map(\.why) == [.stopLoss])
     }
 
+    /// An exit that got lost on its way is in doubt first. Only when the venue has twice not known it is it gone, and then
+    /// another one follows, with an intent and an id of its own.
+    @Test func aLostExitIsSentAgainOnceItIsSurelyGone() throws {
+        let set = try holding()
+        set.venue.loses = { set.venue.submitted.count == 2 }
+        set.rig.engine.listen(to: [.positionExit])
+        set.rig.trade("9500")
+        let lost = OrderID(set.venue.submitted[1].id)
+        #expect(set.venue.lost == [lost])
+        set.rig.wait(5 * Span.second)
+        #expect(set.rig.book().orders.map(\.status) == [.inDoubt])
+        set.rig.wait(Span.second)
+        #expect(set.rig.book().orders.map(\.missing) == [1] && set.venue.submitted.count == 2, "once may be haste: nothing is sent")
+        set.rig.wait(6 * Span.second)
+        #expect(set.venue.submitted.count == 3)
+        let again = OrderID(set.venue.submitted[2].id)
+        #expect(again != lost && again.parent != lost.parent)
+        #expect(set.rig.intents.map(\.order).suffix(2) == [lost, again] && set.rig.durableBeforeSubmit == [true, true, true])
+        #expect(set.rig.position.isZero && set.rig.book().parents.isEmpty && set.rig.book().orders.isEmpty)
+        #expect(set.rig.exits.map(\.why) == [.stopLoss] && set.rig.bus.recent.filter { $0.topic == .positionExit }.count == 1)
+    }
+
+    /// It is not lost, only very late: the second one must not turn the position around.
+    @Test func anExitThatWasGivenUpAndLivesIsCancelled() throws {
+        let set = try holding(instrument: Rig.instrument(kind: .perpetual))
+        set.venue.loses = { set.venue.submitted.count == 2 }
+        set.rig.trade("9500")
+        let late = OrderID(set.venue.submitted[1].id)
+        set.rig.wait(10 * Span.second)
+        set.venue.style = .manual
+        set.rig.wait(2 * Span.second)
+        #expect(set.venue.submitted.count == 3)
+        set.venue.orders[late] = FakeVenue.Working(order: set.venue.submitted[1])
+        set.venue.report(late, state: KEEL_ORDER_OPEN).send(to: set.rig.engine, from: set.venue.port)
+        #expect(set.venue.cancelledOrders == [late] && set.rig.alerts.contains { $0.kind == "resurrected" })
+        set.venue.fill(OrderID(set.venue.submitted[2].id))
+        set.rig.wait(10 * Span.second)
+        #expect(set.rig.position.isZero && set.rig.exits.count == 1 && set.rig.book().orders.isEmpty && set.venue.submitted.count == 3)
+    }
+
+    /// The child came to its end and the router orders nothing more: a stop that fired must not hang on that.
+    @Test func aRouterThatLetsAnExitRestLosesIt() throws {
+        let set = try holding()
+        set.venue.style = .manual
+        set.router.parts = 2
+        set.router.holdsBack = true
+        set.rig.trade("9500")
+        #expect(set.venue.submitted.count == 2)
+        set.venue.fill(OrderID(set.venue.submitted[1].id))
+        set.rig.wait(50 * Span.second)
+        #expect(set.venue.submitted.count == 2 && !set.rig.position.isZero)
+        set.router.holdsBack = false
+        set.venue.style = .atOnce
+        for _ in 0..<10 { set.rig.trade("9500", after: 10 * Span.second) }
+        #expect(set.rig.position.isZero && set.rig.exits.count == 1 && set.rig.book().parents.isEmpty)
+        #expect(set.rig.alerts.filter { $0.kind == "router" }.count == 1)
+    }
+
     @Test func whatAnExitLeavesOpenIsClosedToo() throws {
         let set = try holding()
         set.venue.style = .manual
@@ -690,6 +748,36 @@ private func holding(
     }
 
     /// Killed between the durable intent and the venue, or just after: the venue decides, nothing is sent twice.
+    /// What filled while nobody was there is known before anybody decides on the position; stops don't wait for it.
+    @Test func aRestoredPositionIsDecidedOnAfterTheVenueHasSpoken() throws {
+        let set = try holding()
+        let state = set.rig.ledgerState()
+        set.venue.answersSync = false
+        set.decider.questions = []
+        set.decider.observed = { _ in KEEL_ASK }
+        try set.build(restored: state, run: 2)
+        set.rig.start()
+        set.rig.trade("10000")
+        #expect(set.decider.questions.isEmpty && set.rig.refused(.notSynced).count == 1)
+        set.venue.tell(set.venue.syncs[set.venue.syncs.count - 1])
+        set.rig.trade("10000")
+        #expect(set.decider.questions.count == 1)
+
+        // A venue that cannot say is not waited for.
+        set.decider.questions = []
+        set.venue.syncStatus = KEEL_E_NETWORK
+        try set.build(restored: state, run: 3)
+        set.rig.start()
+        set.rig.trade("10000")
+        #expect(set.decider.questions.count == 1)
+
+        set.venue.syncStatus = KEEL_OK
+        try set.build(restored: state, run: 4)
+        set.rig.start()
+        set.rig.trade("9000")
+        #expect(set.rig.position.isZero && set.rig.exits.map(\.why) == [.stopLoss], "a stop passes before the venue has spoken")
+    }
+
     @Test(arguments: [true, false]) func anOrderInFlightIsFound(arrived: Bool) throws {
         let set = Usual()
         set.venue.style = .manual

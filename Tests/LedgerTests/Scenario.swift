@@ -169,12 +169,13 @@ struct Scenario {
             let rule = Rule.allCases[dice.below(Rule.allCases.count)]
             records = [.refusal(RefusalRecord(
                 time: time, pipeline: index, instrument: instrument, rule: rule, value: Amount(raw: 5), limit: Amount(raw: 4),
+                unit: dice.below(2) == 0 ? .amount : .span,
                 decision: pipelines[index].decisionSequence, order: .none, detail: "too much"))]
         case 2:
             pipelines[index].losingStreak += 1
             pipelines[index].streakUntil = time + 1
             records = [
-                .breaker(BreakerRecord(time: time, pipeline: index, breaker: .losingStreak, open: true, until: time + 1, value: Amount(raw: 5), limit: Amount(raw: 5), port: -1)),
+                .breaker(BreakerRecord(time: time, pipeline: index, breaker: .losingStreak, open: true, until: time + 1, value: Amount(raw: 5), limit: Amount(raw: 5), unit: .count, port: -1)),
                 .state(.pipeline(pipelines[index])),
             ]
         case 3:

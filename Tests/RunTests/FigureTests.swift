@@ -25,6 +25,16 @@ struct FigureTests {
         print("start to first event \(starts) ms, restart gap \(gaps) ms")
     }
 
+    #if !DEBUG
+    /// What the optimiser leaves; unoptimised code copies everything it looks at.
+    @Test func anEventMakesNothing() throws {
+        let bench = try RunFigures.Bench(program: Built.keel)
+        defer { bench.remove() }
+        guard let cost = try RunFigures.eventCost(bench, events: 100_000) else { return }
+        #expect(cost.events == 100_000 && cost.allocationsPerEvent < 0.001 && cost.referencesPerEvent < 0.001, "\(cost)")
+    }
+    #endif
+
     @Test func memoryIsFlatOverDecisions() throws {
         let bench = try RunFigures.Bench(program: Built.keel)
         defer { bench.remove() }

@@ -74,11 +74,12 @@ final class VenueProcess {
     /// Closing it ends the venue.
     private let leash = Pipe()
 
-    init(folder: String, steps: Int) throws {
+    /// `pace`: milliseconds a step; nil: as fast as the host is.
+    init(folder: String, steps: Int, pace: Int? = nil) throws {
         // A socket's path is short: not in the test's own deep folder.
         socket = NSTemporaryDirectory() + "/kv-\(UUID().uuidString.prefix(13))"
         reportPath = folder + "/venue.txt"
-        child = try Child(Built.venue, [socket, "\(steps)", reportPath], output: folder + "/venue.log", input: leash)
+        child = try Child(Built.venue, [socket, "\(steps)", reportPath] + (pace.map { ["\($0)"] } ?? []), output: folder + "/venue.log", input: leash)
         let limit = Date().addingTimeInterval(10)
         while !child.said.contains("ready"), Date() < limit { usleep(2_000) }
     }
@@ -112,18 +113,30 @@ final class VenueProcess {
         var orders: [String: Order] = [:]
     }
 
+    private func lines(_ path: String) -> [[String]] {
+        ((try? String(contentsOfFile: path, encoding: .utf8)) ?? "").split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+    }
+
+    /// What the venue never should have seen.
+    var violations: [String] { lines(reportPath).filter { $0[0] == "violation" }.map { $0.dropFirst().joined(separator: " ") } }
+
     var book: Book {
         var book = Book()
-        for line in ((try? String(contentsOfFile: reportPath, encoding: .utf8)) ?? "").split(separator: "\n") {
-            let words = line.split(separator: " ").map(String.init)
+        for words in lines(reportPath) {
             switch words[0] {
             case "step": book.step = Int(words[1]) ?? 0
             case "position": book.position = Int64(words[1]) ?? 0
             case "cash": book.cash = Int64(words[1]) ?? 0
-            case "violation": book.violations.append(line.dropFirst(10).description)
-            case "order":
-                book.orders[words[1]] = Order(id: words[1], side: words[3], quantity: Int64(words[4]) ?? 0, filled: Int64(words[5]) ?? 0)
-            case "fill": book.orders[words[1]]?.fills[words[2]] = Int64(words[3]) ?? 0
+            case "violation": book.violations.append(words.dropFirst().joined(separator: " "))
+            default: break
+            }
+        }
+        for words in lines(reportPath + ".book") {
+            switch words[0] {
+            case "order": book.orders[words[1]] = Order(id: words[1], side: words[3], quantity: Int64(words[4]) ?? 0, filled: 0)
+            case "fill":
+                book.orders[words[1]]?.fills[words[2]] = Int64(words[3]) ?? 0
+                book.orders[words[1]]?.filled += Int64(words[3]) ?? 0
             default: break
             }
         }
@@ -136,6 +149,21 @@ final class VenueProcess {
         let words = String(decoding: head, as: UTF8.self).split { $0 == " " || $0 == "\n" }
         return words.count > 1 ? Int(words[1]) ?? 0 : 0
     }
+
+    /// Ends the day a few steps from now; how many it then has.
+    func endSoon() -> Int {
+        try? leash.fileHandleForWriting.write(contentsOf: Data("end\n".utf8))
+        let limit = Date().addingTimeInterval(20)
+        while Date() < limit {
+            let steps = lines(reportPath).first { $0[0] == "steps" }.flatMap { Int($0[1]) } ?? .max
+            if steps < VenueProcess.endless { return steps }
+            usleep(5_000)
+        }
+        return step
+    }
+
+    /// Steps of a day that goes on until `endSoon`.
+    static let endless = 10_000_000
 
     /// Waits until the day has come to `step`; false: it has not in time.
     func reaches(_ step: Int, within seconds: Double, or stop: () -> Bool = { false }) -> Bool {
@@ -155,31 +183,35 @@ struct Rehearsal {
     var manifest: String { folder + "/plugins.json" }
     var state: String { folder + "/state" }
 
-    init(folder: String, socket: String, more: String = "", pipelines: String = "", library: String = #""file": "Rehearsal""#, decide: String? = nil) throws {
+    /// `venue`: more of the venue's configuration; `patience`: seconds until the follower takes an order for lost; `risk`: more of the day's limits.
+    init(
+        folder: String, socket: String, more: String = "", pipelines: String = "", library: String = #""file": "Rehearsal""#, decide: String? = nil,
+        venue: String = "", patience: String = "2", risk: String = ""
+    ) throws {
         self.folder = folder
         self.socket = socket
         let text = """
             { "version": 1, "mode": "paper", "state": "state",
               "plugins": {
-                "venue": { "component": "keel.test.venue", \(library), "config": { "socket": "\(socket)" } },
-                "follower": { "component": "keel.test.follower", \(library), "isolation": "none" },
+                "venue": { "component": "keel.test.venue", \(library), "config": { "socket": "\(socket)"\(venue) } },
+                "follower": { "component": "keel.test.follower", \(library), "isolation": "none", "config": { "patience": "\(patience)" } },
                 "direct": { "component": "keel.direct", "file": "DirectRouter" }\(more)
               },
               "instruments": {
                 "XXX/USDT": { "kind": "spot", "tick": "0.01", "lot": "0.01" },
                 "YYY/USDT": { "kind": "spot", "tick": "0.01", "lot": "0.01" } },
-              "pipelines": [ \(Rehearsal.pipeline("day", symbol: "XXX/USDT", broker: "venue", decide: decide))\(pipelines) ] }
+              "pipelines": [ \(Rehearsal.pipeline("day", symbol: "XXX/USDT", broker: "venue", decide: decide, risk: risk))\(pipelines) ] }
             """
         try text.write(toFile: manifest, atomically: true, encoding: .utf8)
     }
 
-    static func pipeline(_ name: String, symbol: String, broker: String, decide: String? = nil) -> String {
+    static func pipeline(_ name: String, symbol: String, broker: String, decide: String? = nil, risk: String = "") -> String {
         """
         { "name": "\(name)", "feeds": ["venue"], "instruments": ["\(symbol)"], "bars": ["1m"],
           "gate": { "candle": null, "timer": false, "price_z": null, "volume_z": null, "watchdog": null },
           "decide": \(decide ?? #"{ "primary": "follower" }"#),
           "risk": { "max_fraction": "1", "daily_loss": null, "drawdown": null, "losing_streak": null, "orders_per_minute": null,
-                    "price_collar": null, "cooldown": "0s", "kelly": null },
+                    "price_collar": null, "cooldown": "0s", "kelly": null\(risk) },
           "position": { "stop_loss": null, "trailing": null, "atr_multiple": null, "exit_probability": null, "review": null },
           "route": "direct", "broker": "\(broker)", "capital": "10000" }
         """

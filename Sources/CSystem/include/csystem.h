@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "counts.h"
 #include "loop.h"
 #include "netwatch.h"
 #include "worker.h"

@@ -1,4 +1,5 @@
 import CSQLite
+import Foundation
 import HostCore
 import PluginKit
 
@@ -12,8 +13,6 @@ public final class Ledger {
         /// Number of the first run of a new ledger. Order ids carry it, so a ledger that replaces a lost one on the same
         /// venue account must start above the lost one's runs.
         public var firstRun: UInt32 = 1
-        /// Also compare every index with its table at the start: slower, for `keel doctor`.
-        public var wholeCheck = false
         public init() {}
     }
 
@@ -37,8 +36,10 @@ public final class Ledger {
         do {
             let opened = try Database(path: path, mode: .readWrite, busyMilliseconds: 1_000)
             let version = try opened.identify(as: LedgerSchema.applicationID, version: Int64(migrations.count))
-            try opened.check(whole: options.wholeCheck)
+            // Whatever is about to be rewritten is looked at first, all of it; otherwise `checkBehind` does that while the host runs.
+            if version > 0, version < migrations.count { try opened.check() }
             migrationBackup = try Migration.run(opened, from: version, through: migrations, now: now)
+            try opened.check(tables: LedgerSchema.leanedOn)
             // The checkpointer does it, off this thread.
             try opened.execute("PRAGMA wal_autocheckpoint = 0")
             database = opened
@@ -109,6 +110,25 @@ public final class Ledger {
             throw LedgerFailure(error)
         }
         kill.reach(.after, write)
+    }
+
+    /// Reads the whole file on a thread and a connection of its own, with the lowest claim on the processor; `then` is called there with what
+    /// is wrong with it; empty: nothing.
+    public func checkBehind(_ then: @escaping @Sendable ([String]) -> Void) {
+        let path = path
+        let thread = Thread {
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)
+            do {
+                try Database(path: path, mode: .readOnly).check()
+                then([])
+            } catch LedgerRefusal.damaged(_, let findings) {
+                then(findings)
+            } catch {
+                then(["\(error)"])
+            }
+        }
+        thread.name = "ledger check"
+        thread.start()
     }
 
     /// Everything into the one file; before a copy is made by other means, and at a planned end.

@@ -1,5 +1,6 @@
 import HostCore
 import PluginAPI
+import PluginKit
 
 /// The words the ledger uses for the contract's numbers, both ways. An unknown number is kept as "?7".
 enum Words {
@@ -39,6 +40,22 @@ enum Words {
             (UInt64(KEEL_GATE_VOLUME_Z), "volume_z"), (UInt64(KEEL_GATE_WAKE), "wake"), (UInt64(KEEL_GATE_ASKED), "asked"),
             (UInt64(KEEL_GATE_REVIEW), "review"), (UInt64(KEEL_GATE_WATCHDOG), "watchdog"),
         ])
+    }
+
+    /// A number of a refusal or breaker as its column holds it: moments as text, spans in seconds, everything else as it is.
+    static func number(_ value: Amount, _ unit: NumberUnit) -> String {
+        unit == .time ? TimeText.utc(Int64(clamping: value.raw)) : unit.text(value)
+    }
+
+    /// Both columns for people; nil: a unit this version does not know.
+    static func against(_ value: String, _ limit: String, _ unit: NumberUnit?) -> String {
+        if value == "0", limit == "0" { return "" }
+        switch unit {
+        case .time: return ": until \(limit)"
+        case .code where limit == "0": return ": code \(value)"
+        case .span: return limit == "0" ? ": \(value) s" : ": \(value) s against a limit of \(limit) s"
+        case .amount, .count, .code, nil: return ": \(value) against a limit of \(limit)"
+        }
     }
 
     /// What sort of order: "market", "limit+post_only", ...

@@ -9,6 +9,8 @@ public struct Manifest: Sendable, Equatable {
     /// Folder of ledger, tapes and plugin state; relative to the manifest.
     public var state = "state"
     public var seed: UInt64 = 7
+    /// How long journals of earlier runs stay; nil: for ever.
+    public var keepJournals: Int64? = 90 * Span.day
     public var secrets = SecretSettings()
     public var plugins: [PluginEntry] = []
     public var instruments: [InstrumentSettings] = []

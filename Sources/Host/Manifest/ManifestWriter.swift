@@ -21,6 +21,7 @@ extension ManifestDraft {
         mode = manifest.mode
         state = manifest.state
         seed = manifest.seed
+        keepJournals = manifest.keepJournals
         secrets.settings = manifest.secrets
         secrets.environment = manifest.secrets.environment.sorted { $0.key < $1.key }.map { Named($0.key, $0.value) }
         plugins = manifest.plugins.map { Named($0.name, $0) }

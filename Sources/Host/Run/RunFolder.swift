@@ -17,6 +17,19 @@ public struct RunFolder: Equatable, Sendable {
         ((try? FileManager.default.contentsOfDirectory(atPath: journals)) ?? [])
             .compactMap { $0.hasSuffix(".journal") ? UInt32($0.dropLast(8)) : nil }.sorted()
     }
+
+    /// Removes the journals that were last written before `time`; the running one and the two before it always stay. Gives what went.
+    func removeJournals(olderThan time: Int64, running: UInt32) -> [UInt32] {
+        var gone: [UInt32] = []
+        for run in recordedRuns().filter({ $0 < running }).dropLast(2) {
+            var facts = stat()
+            guard lstat(journal(run: run), &facts) == 0 else { continue }
+            let written = Int64(facts.st_mtim.tv_sec) * 1_000_000_000 + Int64(facts.st_mtim.tv_nsec)
+            if written < time, unlink(journal(run: run)) == 0 { gone.append(run) }
+        }
+        return gone
+    }
+
     public var cache: String { path + "/cache" }
     public var socketName: String { "control.sock" }
     /// Exists: no entries. Anyone who may write the folder can make it, with or without a host.

@@ -96,6 +96,8 @@ final class FakeRouter: FakePlugin {
     /// Parts a parent is cut into.
     var parts = 1
     var silent = false
+    /// Orders the first part only, and forgets the others.
+    var holdsBack = false
     var events: [UInt16] = []
     var parents: [(order: keel_order, request: UInt64, left: Int)] = []
     var edit: (inout keel_order) -> Void = { _ in }
@@ -123,7 +125,7 @@ final class FakeRouter: FakePlugin {
         var rest = parent.qty
         for part in 1...parts {
             let quantity = part == parts ? rest : min(rest, each)
-            if quantity <= 0 { break }
+            if quantity <= 0 || holdsBack && part > 1 { break }
             rest -= quantity
             var child = parent
             child.id = OrderID(parent.id).child(UInt16(part)).c
@@ -178,6 +180,9 @@ final class FakeVenue: FakePlugin {
     var feeRate = fixed("0.001")
     var feeAsset = ""
     var status = KEEL_OK
+    /// Orders that get lost on their way to the venue: taken by the plugin, never seen again.
+    var loses: () -> Bool = { false }
+    var lost: [OrderID] = []
     var syncStatus = KEEL_OK
     var answersSync = true
     var reportsPositions = true
@@ -234,6 +239,10 @@ final class FakeVenue: FakePlugin {
         let id = OrderID(order.id)
         if orders[id] != nil { return KEEL_E_DUPLICATE }
         submitted.append(order)
+        if loses() {
+            lost.append(id)
+            return KEEL_OK
+        }
         orders[id] = Working(order: order)
         sequence.append(id)
         if status == KEEL_E_IN_DOUBT { return status }

@@ -102,6 +102,15 @@ final class Rig: Outlet {
         return EngineState(rows: stateRows, orders: orders.values.sorted { $0.id < $1.id }, fills: fills.map(\.key))
     }
 
+    /// For runs too long to keep everything: what was recorded so far is forgotten.
+    func forgetRecords() {
+        records.removeAll(keepingCapacity: true)
+        durableUpTo = 0
+        alerts.removeAll(keepingCapacity: true)
+        approved.removeAll(keepingCapacity: true)
+        if durableBeforeSubmit.count > 1 { durableBeforeSubmit.removeFirst(durableBeforeSubmit.count - 1) }
+    }
+
     // MARK: Outlet
 
     func ask(_ port: Int, _ snapshot: UnsafePointer<keel_snapshot>, deadline: Int64, request: UInt64) -> keel_status {

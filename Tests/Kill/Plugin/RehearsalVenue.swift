@@ -10,12 +10,14 @@ final class RehearsalVenue: Feed, Broker, Describing {
     static let config = ConfigShape([
         .text("socket", "Where the venue listens.", default: nil),
         .flag("stillborn", "No instance can be made, which only trying it tells.", default: false),
+        .text("lethal", "While this file is there, the next sell takes it away and kills the process, before or after it was sent: what the file says.", default: ""),
         .flag("broken", "Every submit fails as certainly not sent: a broker that is down.", default: false),
     ])
 
     private let host: Host
     private let path: String
     private let isBroken: Bool
+    private let lethal: String
     private var descriptor: Int32 = -1
     private var unread: [UInt8] = []
     private var instrument: UInt32 = 0
@@ -28,6 +30,7 @@ final class RehearsalVenue: Feed, Broker, Describing {
         self.host = host
         path = try config["socket"].text
         isBroken = try config["broken"].bool
+        lethal = try config["lethal"].text
         if try config["stillborn"].bool { throw PluginError(.internalFault, "stillborn on purpose") }
     }
 
@@ -76,7 +79,22 @@ final class RehearsalVenue: Feed, Broker, Describing {
         if isBroken { throw PluginError(.network, "this broker is broken on purpose") }
         requests[order.id] = request
         state[order.id] = (order.side, 0, order.quantity.raw)
+        let death = order.side == .sell ? takeDeath() : nil
+        if death == .before { kill(getpid(), SIGKILL) }
         say("order \(order.id.description) \(order.side == .buy ? "B" : "S") \(order.quantity.raw)")
+        if death == .after { kill(getpid(), SIGKILL) }
+    }
+
+    private enum Death { case before, after }
+
+    private func takeDeath() -> Death? {
+        guard !lethal.isEmpty, let file = fopen(lethal, "r") else { return nil }
+        var first = [CChar](repeating: 0, count: 8)
+        let read = fgets(&first, 8, file) != nil
+        fclose(file)
+        // Whoever takes the file away dies of it, once.
+        guard read, unlink(lethal) == 0 else { return nil }
+        return first[0] == CChar(UInt8(ascii: "b")) ? .before : .after
     }
 
     func cancel(_ order: OrderID, _ request: Request) throws {
@@ -111,9 +129,11 @@ final class RehearsalVenue: Feed, Broker, Describing {
         }
     }
 
-    private func take(_ words: [String]) {
+    private func take(_ line: [String]) {
+        let isAnswer = line.first == "snapshot"
+        let words = isAnswer ? Array(line.dropFirst()) : line
         guard let word = words.first else { return }
-        let flags = syncing.isEmpty ? 0 : UInt32(KEEL_EVF_SNAPSHOT)
+        let flags = isAnswer ? UInt32(KEEL_EVF_SNAPSHOT) : 0
         switch word {
         case "tick" where words.count == 3:
             guard instrument != 0, let step = Int64(words[1]), let price = Int64(words[2]) else { return }
@@ -158,10 +178,18 @@ final class RehearsalVenue: Feed, Broker, Describing {
 final class Follower: ObservingDecider {
     static let wants: Wants = []
     static let barsWanted: UInt32 = 0
-    static let config = ConfigShape([.decimal("quantity", "Units to buy.", .positive, default: "1")])
+    static let config = ConfigShape([
+        .decimal("quantity", "Units to buy.", .positive, default: "1"),
+        .decimal("patience", "Seconds after which a step that goes on is acted upon again: its order must be lost.", .positive, default: "2"),
+        .text("key", "A secret to be read at each start; its answers are refused unless it says \"good\".", default: ""),
+    ])
 
     private let host: Host
     private let quantity: Fixed
+    private let key: String
+    private let patience: Int64
+    private var credential: [UInt8] = []
+    private var leaving: Stopping?
     private var answer = Answer(signal: "rehearsal", model: "keel.test.follower")
     /// The step acted upon last by pipeline, and when: a tick that is shown again while the order is on its way is the same question.
     private var acted: [String: (step: Int64, at: Int64)] = [:]
@@ -169,15 +197,34 @@ final class Follower: ObservingDecider {
     init(host: Host, name: String, config: JSONValue) throws {
         self.host = host
         quantity = try config["quantity"].fixed
+        key = try config["key"].text
+        patience = try config["patience"].fixed.raw * 10
+    }
+
+    func start() throws { if !key.isEmpty { credential = try host.secret(key) } }
+
+    /// Says so from a call of its own, as whoever has to close a connection first does.
+    func stop(_ stopping: Stopping) throws {
+        if key.isEmpty { return stopping.done() }
+        leaving = stopping
+        _ = try host.timer(after: 10_000_000)
+    }
+
+    func onTimer(_ id: UInt64, tag: UInt64) {
+        leaving?.done()
+        leaving = nil
     }
 
     func observe(_ event: Event) -> Bool { event.quote != nil }
 
     func decide(_ snapshot: Snapshot, deadline: Int64, _ request: Request) throws {
+        guard key.isEmpty || credential == Array("good".utf8) else {
+            return request.done(PluginError(.authentication, "the venue does not take this key"))
+        }
         let step = snapshot.bid_qty / Int64(KEEL_ONE) - 1
         let position = snapshot.position
         let pipeline = snapshot.pipeline
-        if let last = acted[pipeline], last.step == step, host.now - last.at < 2_000_000_000 { return request.done() }
+        if let last = acted[pipeline], last.step == step, host.now - last.at < patience { return request.done() }
         acted[pipeline] = (step, host.now)
         if step >= 0, step % 2 == 0, position.isZero, snapshot.mayBuy {
             answer.send(.buy, quantity, snapshot, request)

@@ -20,7 +20,7 @@ struct Venue {
     /// Orders a sync goes back.
     static let recent = 200
 
-    let steps: Int
+    private(set) var steps: Int
     private(set) var step = 0
     private(set) var orders: [Order] = []
     private(set) var position: Int64 = 0
@@ -29,8 +29,19 @@ struct Venue {
     private var fillCount = 0
     /// Fills that come later: order index and quantity.
     private var pending: (order: Int, quantity: Int64)?
+    private var ids: Set<String> = []
+    /// The next step is shown with the next pause, not at once.
+    private let isPaced: Bool
+    /// Orders and fills since they were last asked for, as lines.
+    private(set) var news: [String] = []
 
-    init(steps: Int) { self.steps = steps }
+    init(steps: Int, isPaced: Bool = false) {
+        self.steps = steps
+        self.isPaced = isPaced
+    }
+
+    /// The day ends a few steps from here, flat.
+    mutating func endSoon() { steps = min(steps, (step + 21) / 2 * 2) }
 
     var isDone: Bool { step >= steps && pending == nil }
     var waits: Bool { pending != nil }
@@ -51,7 +62,8 @@ struct Venue {
             // Like most venues it tells what is recent, and what is still open.
             let recent = max(0, orders.count - Venue.recent)
             let told = orders.enumerated().filter { $0.offset >= recent || $0.element.state == "open" }
-            return told.flatMap { report($0.element) } + ["position \(position)", "synced \(words[1])"]
+            // Marked as the answer: what happens meanwhile is told as it happens.
+            return told.flatMap { report($0.element) }.map { "snapshot " + $0 } + ["snapshot position \(position)", "synced \(words[1])"]
         default:
             violations.append("not understood: \(line)")
             return []
@@ -59,7 +71,7 @@ struct Venue {
     }
 
     private mutating func accept(id: String, side: String, quantity: Int64) -> [String] {
-        if orders.contains(where: { $0.id == id }) {
+        guard ids.insert(id).inserted else {
             violations.append("order \(id) was sent twice")
             return ["duplicate \(id)"]
         }
@@ -72,6 +84,7 @@ struct Venue {
         var order = Order(id: id, step: step, side: side, quantity: quantity)
         order.id = id
         orders.append(order)
+        news.append("order \(id) \(step) \(side) \(quantity)")
         let index = orders.count - 1
         var lines = ["open \(id)"]
         if step % 5 == 4 {
@@ -82,7 +95,7 @@ struct Venue {
         } else {
             lines += fill(index, quantity)
             step += 1
-            lines.append(tick)
+            if !isPaced { lines.append(tick) }
         }
         return lines
     }
@@ -93,7 +106,7 @@ struct Venue {
         pending = nil
         let lines = fill(index, quantity)
         step += 1
-        return lines + [tick]
+        return isPaced ? lines : lines + [tick]
     }
 
     private mutating func fill(_ index: Int, _ quantity: Int64) -> [String] {
@@ -105,6 +118,7 @@ struct Venue {
         let sign: Int64 = orders[index].side == "B" ? 1 : -1
         position += sign * quantity
         cash -= sign * quantity / 1_000_000 * price / 100
+        news.append("fill \(orders[index].id) \(fill.id) \(quantity) \(price)")
         if orders[index].filled >= orders[index].quantity { orders[index].state = "filled" }
         return [line(fill: fill, of: orders[index])] + [line(state: orders[index])]
     }
@@ -115,14 +129,13 @@ struct Venue {
     }
     private func line(state order: Order) -> String { "state \(order.id) \(order.side) \(order.state) \(order.filled) \(order.quantity - order.filled)" }
 
-    /// What the venue knows, for the comparison with the ledger.
+    /// Where the day stands; orders and fills are told once each, by `takeNews`.
     var summary: String {
-        var lines = ["step \(step)", "position \(position)", "cash \(cash)"]
-        lines += violations.map { "violation \($0)" }
-        for order in orders {
-            lines.append("order \(order.id) \(order.step) \(order.side) \(order.quantity) \(order.filled) \(order.state)")
-            lines += order.fills.map { "fill \(order.id) \($0.id) \($0.quantity) \($0.price)" }
-        }
-        return lines.joined(separator: "\n") + "\n"
+        (["step \(step)", "steps \(steps)", "position \(position)", "cash \(cash)"] + violations.map { "violation \($0)" }).joined(separator: "\n") + "\n"
+    }
+
+    mutating func takeNews() -> String {
+        defer { news.removeAll(keepingCapacity: true) }
+        return news.map { $0 + "\n" }.joined()
     }
 }

@@ -1,16 +1,17 @@
 import Glibc
 
-// keel-rehearsal-venue SOCKET STEPS REPORT: serves one host at a time on a unix socket, writes REPORT after every change, and
-// ends when its standard input closes.
+// keel-rehearsal-venue SOCKET STEPS REPORT [PACE]: serves one host at a time on a unix socket, writes REPORT after every change
+// (and every order and fill into REPORT.book), and ends when its standard input closes; a line there ends the day soon. PACE: a step every so many milliseconds.
 
-guard CommandLine.arguments.count == 4, let steps = Int(CommandLine.arguments[2]) else {
-    print("usage: keel-rehearsal-venue SOCKET STEPS REPORT")
+guard (4...5).contains(CommandLine.arguments.count), let steps = Int(CommandLine.arguments[2]) else {
+    print("usage: keel-rehearsal-venue SOCKET STEPS REPORT [PACE]")
     exit(2)
 }
+let pace = CommandLine.arguments.count == 5 ? Int32(CommandLine.arguments[4]) : nil
 let socketPath = CommandLine.arguments[1], reportPath = CommandLine.arguments[3]
 signal(SIGPIPE, SIG_IGN)
 
-var venue = Venue(steps: steps)
+var venue = Venue(steps: steps, isPaced: pace != nil)
 
 func say(_ line: String) {
     let bytes = Array((line + "\n").utf8)
@@ -24,6 +25,10 @@ var written = ContinuousClock.now
 @MainActor func report() {
     isStale = false
     written = ContinuousClock.now
+    if let book = fopen(reportPath + ".book", "a") {
+        fputs(venue.takeNews(), book)
+        fclose(book)
+    }
     guard let file = fopen(reportPath + ".new", "w") else { return }
     fputs(venue.summary, file)
     fclose(file)
@@ -60,8 +65,8 @@ while true {
         pollfd(fd: 0, events: Int16(POLLIN), revents: 0), pollfd(fd: listener, events: Int16(POLLIN), revents: 0),
         pollfd(fd: client, events: Int16(POLLIN), revents: 0),
     ]
-    // A late fill comes after 3 ms; a tick nobody answered is shown again after 20.
-    let ready = poll(&interests, 3, venue.waits ? 3 : 20)
+    // A late fill comes after 3 ms; a tick nobody answered is shown again after 20 (or the pace).
+    let ready = poll(&interests, 3, venue.waits ? 3 : pace ?? 20)
     if isStale, ready == 0 || ContinuousClock.now - written > .milliseconds(50) { report() }
     if ready == 0 {
         let late = venue.waits
@@ -70,7 +75,12 @@ while true {
         send(lines)
         continue
     }
-    if interests[0].revents != 0, read(0, &chunk, chunk.count) <= 0 { exit(0) }
+    if interests[0].revents != 0 {
+        // Whatever is said here means that the day should come to its end.
+        if read(0, &chunk, chunk.count) <= 0 { exit(0) }
+        venue.endSoon()
+        report()
+    }
     if interests[1].revents != 0 {
         let fresh = accept(listener, nil, nil)
         if fresh >= 0 {

@@ -24,6 +24,7 @@ extension Verb {
             .json,
             Option("until", value: "END", "end: until the feeds are at their end; or a duration of the host's clock, such as 24h"),
             Option("speed", value: "SPEED", "of a simulated clock: max, or a factor such as 60x or 1x"),
+            Option("first-run", value: "N", "number of the first run, should the ledger be a new one: above those of a lost ledger"),
             Option("quiet", "log to the state folder only"),
         ],
         run: { call in try HostVerb(call).run() })
@@ -115,6 +116,10 @@ private struct HostVerb {
         options.resume = resume
         options.arguments = CommandLine.arguments
         options.version = Version.program
+        if let text = call.value("first-run") {
+            guard let number = UInt32(text), number > 0 else { throw .usage("--first-run is \"\(text)\": it must be a number above zero") }
+            options.firstRun = number
+        }
         if let text = call.environment["KEEL_KILL_AT"] {
             guard let kill = LedgerKill(text) else { throw .usage("KEEL_KILL_AT is \"\(text)\": it must be before or after, a colon and a number") }
             options.kill = kill

@@ -24,12 +24,15 @@ extension Verb {
                 let starts = try RunFigures.startToFirstEvent(bench, rounds: 5)
                 let gaps = try RunFigures.restartGap(bench, rounds: 5)
                 let memory = try RunFigures.memory(bench, decisions: decisions)
+                let cost = try RunFigures.eventCost(bench, events: 1_000_000)
+                func rate(_ value: Double?) -> JSONValue { value.map { JSONValue(($0 * 10_000).rounded() / 10_000) } ?? .null }
                 func milliseconds(_ list: [Double]) -> JSONValue { JSONValue(list.isEmpty ? 0 : (list[list.count / 2] * 100).rounded() / 100) }
                 let value: JSONValue = [
                     "tick_to_submit_ns": ["count": JSONValue(quick.count), "p50": JSONValue(quick.p50), "p99": JSONValue(quick.p99), "max": JSONValue(quick.most)],
                     "tick_to_submit_durable_ns": ["count": JSONValue(durable.count), "p50": JSONValue(durable.p50), "p99": JSONValue(durable.p99)],
                     "start_to_first_event_ms": milliseconds(starts), "restart_gap_ms": milliseconds(gaps),
                     "memory_after_a_tenth_bytes": JSONValue(memory.early), "memory_after_all_bytes": JSONValue(memory.late), "decisions": JSONValue(decisions),
+                    "allocations_per_event": rate(cost?.allocationsPerEvent), "references_per_event": rate(cost?.referencesPerEvent),
                 ]
                 call.terminal.out(value.text(call.wantsJSON ? .compact : .pretty))
             } catch {

@@ -88,6 +88,8 @@ struct Book {
     var lastEntry: Int64 = 0
     var lastDecision: Int64 = 0
     var exitAttempts = 0
+    /// Since when an exit has had no order at the venue while its router still holds it; 0: it has one.
+    var exitIdleSince: Int64 = 0
     /// The venue reports something of this instrument that cannot be: nothing is entered until a sync agrees.
     var disagrees = false
     var toldThirdAsset = false

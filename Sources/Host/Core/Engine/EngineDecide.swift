@@ -222,7 +222,7 @@ extension Engine {
         pipeline.pointee.state.deciders[place].openUntil = until
         setListening(pipeline)
         note(
-            .decider, pipeline, open: true, until: until, value: Amount(raw: Int128(failures)), limit: Amount(raw: Int128(most)),
+            .decider, pipeline, open: true, until: until, value: Amount(raw: Int128(failures)), limit: Amount(raw: Int128(most)), unit: .count,
             port: pipeline.pointee.chain[place].port)
         alert(
             .warning, "breaker", pipeline,
@@ -265,7 +265,7 @@ extension Engine {
         let pipeline = pipelines + book.pointee.pipeline
         let asked = kind == .ask ? book.pointee.asked : book.pointee.shadow
         guard asked.request == request, pipeline.pointee.chain[asked.place].port == port else {
-            return refuse(book, Refusal(.unknownRequest, Amount(raw: Int128(request)), Amount(raw: Int128(asked.request))), "late or unasked answer")
+            return refuse(book, Refusal(.unknownRequest, .code, request, asked.request), "late or unasked answer")
         }
         guard !asked.answered else { return refuse(book, Refusal(.repeatedDecision), decision: asked.sequence) }
         if kind == .ask { book.pointee.asked.answered = true } else { book.pointee.shadow.answered = true }

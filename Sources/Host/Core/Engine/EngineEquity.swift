@@ -107,20 +107,21 @@ extension Engine {
         setFloor(pipeline)
     }
 
-    func open(_ breaker: Breaker, _ pipeline: UnsafeMutablePointer<Pipeline>, until: Int64, value: Amount, limit: Amount, port: Int = -1) {
-        note(breaker, pipeline, open: true, until: until, value: value, limit: limit, port: port)
+    func open(_ breaker: Breaker, _ pipeline: UnsafeMutablePointer<Pipeline>, until: Int64, value: Amount, limit: Amount, unit: NumberUnit = .amount) {
+        note(breaker, pipeline, open: true, until: until, value: value, limit: limit, unit: unit)
         if breaker != .decider {
-            alert(.critical, "breaker", pipeline, "\(breaker.rawValue) breaker opened: \(value) against \(limit); nothing is entered, exits go on")
+            alert(.critical, "breaker", pipeline, "\(breaker.rawValue) breaker opened: \(unit.words(value)) against \(unit.words(limit)); nothing is entered, exits go on")
             cancelEntries(pipeline)
         }
     }
 
     func note(
-        _ breaker: Breaker, _ pipeline: UnsafeMutablePointer<Pipeline>, open: Bool, until: Int64, value: Amount, limit: Amount, port: Int = -1
+        _ breaker: Breaker, _ pipeline: UnsafeMutablePointer<Pipeline>, open: Bool, until: Int64, value: Amount, limit: Amount,
+        unit: NumberUnit = .amount, port: Int = -1
     ) {
         setDirty(pipeline)
         let entry = BreakerRecord(
-            time: now, pipeline: pipeline.pointee.index, breaker: breaker, open: open, until: until, value: value, limit: limit, port: port)
+            time: now, pipeline: pipeline.pointee.index, breaker: breaker, open: open, until: until, value: value, limit: limit, unit: unit, port: port)
         if recordsTrading { record(.breaker(entry)) }
         publish(.breaker, pipeline.pointee.index, 0) { .breaker(entry) }
     }

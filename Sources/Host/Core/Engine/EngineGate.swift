@@ -21,8 +21,10 @@ extension Engine {
         if flat {
             let context = riskContext(book, side: KEEL_BUY, seen: .zero, excluding: .none, sizes: false)
             if let refusal = RiskGate.conditionProblem(in: context) { return blocked(book, refusal) }
+        } else if isLearning(book) {
+            return blocked(book, Refusal(.notSynced))
         }
-        if refusesStale(book) { return blocked(book, Refusal(.staleMarket, Amount(raw: Int128(now - book.marketAt)), .zero)) }
+        if refusesStale(book) { return blocked(book, Refusal(.staleMarket, .span, now - book.marketAt)) }
         book.pointee.lastBlocked = nil
         book.pointee.counters.count(bits)
         if onEvent { book.pointee.counters.passed &+= 1 } else { book.pointee.counters.timerPasses &+= 1 }
@@ -36,6 +38,13 @@ extension Engine {
         book.pointee.asked = ask
         book.pointee.pending = 0
         askNext(book, why: .none, status: KEEL_OK)
+    }
+
+    /// After a start or a reconnect the venue is about to say what happened meanwhile: a position that may have changed is decided on
+    /// after that. A venue that does not answer is not waited for, and protective exits never wait.
+    private func isLearning(_ book: UnsafeMutablePointer<Book>) -> Bool {
+        let broker = brokers + book.pointee.broker
+        return !broker.pointee.synced && broker.pointee.request != 0 && broker.pointee.attempts == 0
     }
 
     /// Nobody decides on a market that has gone silent, whatever the position.

@@ -98,7 +98,7 @@ extension Engine {
     func reduce(_ book: UnsafeMutablePointer<Book>, side: UInt32, _ decision: Decision, _ asked: Ask) -> Result<OrderID, Refusal> {
         let risk = pipelines[book.pointee.pipeline].settings.risk
         if risk.minimumHold > 0, now - book.pointee.lastEntry < risk.minimumHold {
-            return .failure(Refusal(.minimumHold, Amount(raw: Int128(now - book.pointee.lastEntry)), Amount(raw: Int128(risk.minimumHold))))
+            return .failure(Refusal(.minimumHold, .span, now - book.pointee.lastEntry, risk.minimumHold))
         }
         let position = book.pointee.position.quantity
         if decision.quantity.isPositive, risk.allowShort, UInt128(decision.quantity.raw.magnitude) > position.raw.magnitude {
@@ -158,7 +158,7 @@ extension Engine {
     func routerFailed(_ book: UnsafeMutablePointer<Book>, _ index: Int, _ status: keel_status) {
         let parent = book.pointee.parents[index]
         book.pointee.parents[index].done = true
-        refuse(book, Refusal(.routerRefused, Amount(raw: Int128(status)), .zero), decision: parent.decision, order: parent.id)
+        refuse(book, Refusal(.routerRefused, .code, status), decision: parent.decision, order: parent.id)
         guard parent.role == .exit, parent.children == 0 else { return dropDoneParents(book) }
         alert(.warning, "router", book, "\(plan.ports[book.pointee.routerPort].name) did not take an exit: it goes to the broker directly")
         var order = parent.order
@@ -217,10 +217,10 @@ extension Engine {
         if order.qty <= 0 { return Refusal(.zeroSize, Amount(raw: Int128(order.qty)), .zero) }
         if order.limit < 0 || order.trigger < 0 { return Refusal(.outOfRange, Amount(raw: Int128(min(order.limit, order.trigger))), .zero) }
         if parent.order.features & KEEL_ORD_REDUCE_ONLY != 0, order.features & KEEL_ORD_REDUCE_ONLY == 0 {
-            return Refusal(.childFeatures, Amount(raw: Int128(order.features)), Amount(raw: Int128(parent.order.features)))
+            return Refusal(.childFeatures, .code, order.features, parent.order.features)
         }
         let kinds = KEEL_ORD_MARKET | KEEL_ORD_LIMIT | KEEL_ORD_STOP | KEEL_ORD_STOP_LIMIT | KEEL_ORD_TAKE | KEEL_ORD_TAKE_LIMIT
-        if (order.features & kinds).nonzeroBitCount != 1 { return Refusal(.childFeatures, Amount(raw: Int128(order.features)), .zero) }
+        if (order.features & kinds).nonzeroBitCount != 1 { return Refusal(.childFeatures, .code, order.features) }
         if id.child <= 64 ? parent.legs & (1 << UInt64(id.child - 1)) != 0 : id.child <= parent.highestLeg { return Refusal(.repeatedOrder) }
         var live = Int128(parent.filled)
         for index in 0..<book.pointee.orders.count where book.pointee.orders[index].id.parent == parent.id {
@@ -241,14 +241,25 @@ extension Engine {
 
     /// The router hears of a refused child as of an order the venue rejected.
     private func tellRouter(_ book: UnsafeMutablePointer<Book>, rejected id: OrderID, side: UInt32) {
+        tellRouter(book, id, KEEL_ORDER_REJECTED, side: side, filled: 0)
+    }
+
+    /// An end that no message of the venue tells: without it the router would wait for its child for ever, and what it has
+    /// not ordered yet would count as under way.
+    func tellRouter(_ book: UnsafeMutablePointer<Book>, ended order: OrderState) {
+        tellRouter(book, order.id, order.status == .filled ? KEEL_ORDER_FILLED : KEEL_ORDER_CANCELED, side: order.side, filled: order.filled.raw)
+    }
+
+    private func tellRouter(_ book: UnsafeMutablePointer<Book>, _ id: OrderID, _ state: UInt32, side: UInt32, filled: Int64) {
         var event = keel_ev_order()
         event.head.size = UInt32(MemoryLayout<keel_ev_order>.size)
         event.head.kind = UInt16(KEEL_EV_ORDER)
         event.head.instrument = book.pointee.instrument.id
         event.head.at_host = now
         event.order = id.c
-        event.state = KEEL_ORDER_REJECTED
+        event.state = state
         event.side = side
+        event.filled = filled
         withUnsafePointer(to: &event) { pointer in
             outlet.routerEvent(book.pointee.routerPort, UnsafeRawPointer(pointer).assumingMemoryBound(to: keel_event.self))
         }
@@ -348,7 +359,7 @@ extension Engine {
         book.pointee.orders[index].conclude(.rejected, at: now)
         noteOrder(book, index, before: before, vendorCode: vendorCode, venueID: "", message: text)
         let order = book.pointee.orders[index]
-        refuse(book, Refusal(.brokerRefused, Amount(raw: Int128(status)), .zero), decision: order.decision, order: id, text)
+        refuse(book, Refusal(.brokerRefused, .code, status), decision: order.decision, order: id, text)
         tellRouter(book, rejected: id, side: order.side)
         settle(book)
         if order.role == .exit { retryExit(book) }

@@ -105,7 +105,7 @@ extension Engine {
     /// An exit that came to nothing is tried again, a little later each time, and people are told.
     func retryExit(_ book: UnsafeMutablePointer<Book>) {
         guard book.pointee.position.exiting != nil, core.pointee.timers.deadline(.exit, book.pointee.index) == nil else { return }
-        let wait = min(Span.second << Int64(min(book.pointee.exitAttempts, 5)), 30 * Span.second)
+        let wait = min((250 * Span.millisecond) << Int64(min(book.pointee.exitAttempts, 7)), 30 * Span.second)
         book.pointee.exitAttempts += 1
         if book.pointee.exitAttempts == 3 {
             alert(.critical, "exit", book, "the exit of \(book.pointee.symbol) did not get through three times; it is tried on")
@@ -127,6 +127,27 @@ extension Engine {
     func continueExit(_ book: UnsafeMutablePointer<Book>) {
         if book.isFlat { return }
         if unfilled(book, .exit, excluding: .none) == 0 { retryExit(book) }
+    }
+
+    /// How long a router may leave an exit without an order at the venue. Longer, and a stop that fired protects nothing.
+    static var exitIdle: Int64 { Span.minute }
+
+    /// A router that let its children end and orders nothing more loses the exit; what is open is sent anew.
+    private func takeOverIdleRouters(_ book: UnsafeMutablePointer<Book>) {
+        let works = book.pointee.orders.contains { $0.role == .exit && $0.leaves > 0 }
+        guard !works, book.pointee.parents.contains(where: { $0.role == .exit && !$0.done }) else {
+            book.pointee.exitIdleSince = 0
+            return
+        }
+        if book.pointee.exitIdleSince == 0 { book.pointee.exitIdleSince = now }
+        guard now - book.pointee.exitIdleSince >= Self.exitIdle else { return }
+        book.pointee.exitIdleSince = 0
+        alert(.warning, "router", book, "\(plan.ports[book.pointee.routerPort].name) has let an exit rest without an order: what is open is sent anew")
+        for index in 0..<book.pointee.parents.count where book.pointee.parents[index].role == .exit && !book.pointee.parents[index].done {
+            book.pointee.parents[index].done = true
+            outlet.cancelRoute(book.pointee.routerPort, request: book.pointee.parents[index].request)
+        }
+        dropDoneParents(book)
     }
 
     // MARK: Life of a position
@@ -209,7 +230,7 @@ extension Engine {
                 pipeline.pointee.state.losingStreak = 0
                 open(
                     .losingStreak, pipeline, until: pipeline.pointee.state.streakUntil, value: Amount(raw: Int128(streak)),
-                    limit: Amount(raw: Int128(most)))
+                    limit: Amount(raw: Int128(most)), unit: .count)
             }
         } else {
             pipeline.pointee.state.losingStreak = 0
@@ -248,7 +269,10 @@ extension Engine {
         guard !book.isFlat else { return }
         arm(.safety, book.pointee.index, at: now &+ safetyInterval(book))
         if book.pointee.savedPeak != book.pointee.position.peak.raw { setDirty(book) }
-        if book.pointee.position.exiting != nil { return continueExit(book) }
+        if book.pointee.position.exiting != nil {
+            takeOverIdleRouters(book)
+            return continueExit(book)
+        }
         // On a live market every price was held against the levels when it came; this is for the silence in between.
         let price = Fixed(raw: book.pointee.last)
         if price.isPositive, price.raw <= book.pointee.guardLow || price.raw >= book.pointee.guardHigh {

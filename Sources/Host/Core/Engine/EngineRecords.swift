@@ -103,7 +103,7 @@ extension Engine {
         guard recordsTrading || listens(.orderRefused) else { return }
         let entry = RefusalRecord(
             time: now, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, rule: refusal.rule, value: refusal.value,
-            limit: refusal.limit, decision: decision, order: order, detail: recordsDetail ? detail() : "")
+            limit: refusal.limit, unit: refusal.unit, decision: decision, order: order, detail: recordsDetail ? detail() : "")
         if recordsTrading { record(.refusal(entry)) }
         publish(.orderRefused, book.pointee.pipeline, book.pointee.instrument.id) { .refusal(entry) }
     }

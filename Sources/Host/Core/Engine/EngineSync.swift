@@ -110,6 +110,12 @@ extension Engine {
             withEvent(kept[fill.index]) { event in
                 if let fill = body(event, as: keel_ev_fill.self) { takeFill(event, fill, from: port) }
             }
+            // A venue need not tell the state of an order that is over: its fills alone say so.
+            if let (book, place) = find(fill.order), place < 0, let order = book.pointee.closedOrders.newest(where: { $0.id == fill.order }),
+                book.pointee.closedOrders.elements[order].status == .filled
+            {
+                tellRouter(book, ended: book.pointee.closedOrders.elements[order])
+            }
         }
         for order in outcome.orders where order.index < kept.count {
             withEvent(kept[order.index]) { event in
@@ -156,6 +162,7 @@ extension Engine {
             noteOrder(book, place, before: before, vendorCode: 0, venueID: "", message: "not at the venue")
             alert(.warning, "missing", book, "order \(id), \(before.word) here, is not at the venue; it counts as cancelled unless the venue says otherwise")
             let order = book.pointee.orders[place]
+            tellRouter(book, ended: order)
             settle(book)
             if order.role == .exit { retryExit(book) }
         } else {

@@ -94,6 +94,10 @@ extension Engine {
             wantSync(book.pointee.broker)
         }
         let role = book.pointee.orders[index].role
+        // An exit that was given up and replaced, and lives after all: both together would turn the position around.
+        if before.isTerminal, !after.isTerminal, role == .exit, unfilled(book, .exit, excluding: .none).magnitude > book.pointee.position.quantity.raw.magnitude {
+            cancel(book, index)
+        }
         if after.isTerminal, !book.pointee.orders[index].isSettled { armOrders(book) }
         outlet.routerEvent(book.pointee.routerPort, event)
         settle(book)

@@ -223,6 +223,7 @@ public struct RefusalRecord: Sendable, Equatable {
     public var rule: Rule
     public var value: Amount
     public var limit: Amount
+    public var unit = NumberUnit.amount
     /// The decision or order it stopped; zero and none where there was none yet.
     public var decision: UInt64
     public var order: OrderID
@@ -237,6 +238,7 @@ public struct BreakerRecord: Sendable, Equatable {
     public var until: Int64
     public var value: Amount
     public var limit: Amount
+    public var unit = NumberUnit.amount
     /// The decider's port for `.decider`, else -1.
     public var port: Int
 }

@@ -5,7 +5,7 @@ extension WakeCondition {
     /// Strict: an unknown condition, a filled reserved field or a level without sense is refused, never guessed.
     public static func parse(_ wake: keel_wake, price: Fixed, regime: UInt32) -> Result<WakeCondition, Refusal> {
         let level = Fixed(raw: wake.level)
-        let refused = Refusal(.unknownWake, Amount(raw: Int128(wake.condition)), Amount(level))
+        let refused = Refusal(.unknownWake, .code, wake.condition)
         guard wake.reserved == 0 else { return .failure(refused) }
         switch wake.condition {
         case KEEL_WAKE_PRICE_ABOVE, KEEL_WAKE_PRICE_BELOW, KEEL_WAKE_VOLUME_Z, KEEL_WAKE_FUNDING:

@@ -72,16 +72,3 @@ public struct Instrument: Sendable, Equatable {
         return size < UInt128(least.magnitude)
     }
 }
-
-/// A rule that said no, with its numbers.
-public struct Refusal: Error, Sendable, Equatable {
-    public var rule: Rule
-    /// What was found, and what was allowed.
-    public var value: Amount
-    public var limit: Amount
-    public init(_ rule: Rule, _ value: Amount = .zero, _ limit: Amount = .zero) {
-        self.rule = rule
-        self.value = value
-        self.limit = limit
-    }
-}

@@ -74,7 +74,7 @@ public enum RiskGate {
     private static func problem(with order: keel_order, role: OrderRole, in context: RiskContext) -> Refusal? {
         let quantity = Fixed(raw: order.qty)
         let missing = order.features & ~context.brokerFeatures
-        if missing != 0 { return Refusal(.brokerFeature, Amount(raw: Int128(missing)), Amount(raw: Int128(context.brokerFeatures))) }
+        if missing != 0 { return Refusal(.brokerFeature, .code, missing, context.brokerFeatures) }
         // An exit is not held up by the least notional: whether it is taken is for the venue to say.
         let reference = role == .entry ? (order.limit > 0 ? Fixed(raw: order.limit) : context.price) : .zero
         if let problem = context.instrument.problem(
@@ -106,7 +106,6 @@ public enum RiskGate {
     static func conditionProblem(in context: RiskContext) -> Refusal? {
         let settings = context.settings
         let now = context.now
-        func at(_ time: Int64) -> Amount { Amount(raw: Int128(time)) }
         if context.killed { return Refusal(.killSwitch) }
         if context.ledgerFailed { return Refusal(.ledger) }
         if context.gateClosed { return Refusal(.gateClosed) }
@@ -114,25 +113,25 @@ public enum RiskGate {
         if !context.synced { return Refusal(.notSynced) }
         if !context.agreed { return Refusal(.disagreement) }
         if context.inDoubt { return Refusal(.inDoubt) }
-        if now < context.dailyLossUntil { return Refusal(.dailyLoss, at(now), at(context.dailyLossUntil)) }
+        if now < context.dailyLossUntil { return Refusal(.dailyLoss, .time, now, context.dailyLossUntil) }
         if context.drawdownOpen { return Refusal(.drawdown, context.equity, .zero) }
-        if now < context.streakUntil { return Refusal(.losingStreak, at(now), at(context.streakUntil)) }
+        if now < context.streakUntil { return Refusal(.losingStreak, .time, now, context.streakUntil) }
         if context.session != 0, context.session != KEEL_SESSION_OPEN {
-            return Refusal(.sessionClosed, Amount(raw: Int128(context.session)), Amount(raw: Int128(KEEL_SESSION_OPEN)))
+            return Refusal(.sessionClosed, .code, context.session, KEEL_SESSION_OPEN)
         }
         if let freshness = context.freshness {
-            if context.marketAt == 0 { return Refusal(.staleMarket, .zero, at(freshness)) }
+            if context.marketAt == 0 { return Refusal(.staleMarket, .span, 0, freshness) }
             let (age, overflow) = now.subtractingReportingOverflow(context.marketAt)
-            if overflow || age > freshness { return Refusal(.staleMarket, at(age), at(freshness)) }
+            if overflow || age > freshness { return Refusal(.staleMarket, .span, age, freshness) }
         }
         if let skew = settings.clockSkew, context.skew.magnitude > UInt64(max(skew, 0)) {
-            return Refusal(.clockSkew, at(context.skew), at(skew))
+            return Refusal(.clockSkew, .span, context.skew, skew)
         }
         if context.lastExit != 0, settings.cooldown > 0, now - context.lastExit < settings.cooldown {
-            return Refusal(.cooldown, at(now - context.lastExit), at(settings.cooldown))
+            return Refusal(.cooldown, .span, now - context.lastExit, settings.cooldown)
         }
         if let most = settings.ordersPerMinute, context.ordersLastMinute >= most {
-            return Refusal(.ordersPerMinute, at(Int64(context.ordersLastMinute)), at(Int64(most)))
+            return Refusal(.ordersPerMinute, .count, context.ordersLastMinute, most)
         }
         return nil
     }

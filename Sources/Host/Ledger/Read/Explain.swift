@@ -199,21 +199,19 @@ extension LedgerReader {
     private func refusalParts(_ thread: Thread, orders: [String]) throws(SQLiteError) -> [StoryPart] {
         var parts: [StoryPart] = []
         func part(_ row: Statement) throws(SQLiteError) -> StoryPart {
-            let value = try row.amount(2)
-            let limit = try row.amount(3)
-            let detail = try row.text(4)
-            let numbers = value.isZero && limit.isZero ? "" : ": \(value) against a limit of \(limit)"
+            let detail = try row.text(5)
+            let numbers = Words.against(try row.text(2), try row.text(3), NumberUnit(rawValue: try row.text(4)))
             return StoryPart(
                 time: try row.integer(0), rank: 3, what: "refusal", text: "\(try row.text(1))\(numbers)", details: detail.isEmpty ? [] : [detail],
-                order: row.optionalText(5))
+                order: row.optionalText(6))
         }
         if thread.decision > 0 {
             parts += try database.rows(
-                "SELECT time, rule, value, bound, detail, order_id FROM refusals WHERE run = ? AND pipeline = ? AND decision = ? ORDER BY id", thread.values, part)
+                "SELECT time, rule, value, bound, unit, detail, order_id FROM refusals WHERE run = ? AND pipeline = ? AND decision = ? ORDER BY id", thread.values, part)
         }
         for order in orders {
             parts += try database.rows(
-                "SELECT time, rule, value, bound, detail, order_id FROM refusals WHERE order_id = ? AND NOT (run = ? AND pipeline = ? AND decision = ? AND decision > 0) ORDER BY id",
+                "SELECT time, rule, value, bound, unit, detail, order_id FROM refusals WHERE order_id = ? AND NOT (run = ? AND pipeline = ? AND decision = ? AND decision > 0) ORDER BY id",
                 [.text(order)] + thread.values, part)
         }
         return parts

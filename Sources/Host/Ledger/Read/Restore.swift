@@ -34,19 +34,24 @@ extension Database {
             (run: try row.whole(0, as: UInt32.self), ended: row.optionalInteger(1))
         }.first
         let stored = try stateRows()
-        let intents = try intentsWithoutOrders(names)
+        let since = since(stored, names)
+        let intents = try intentsWithoutOrders(names, since: since)
         guard !stored.isEmpty || !intents.isEmpty else {
             return Restored(state: nil, disagreements: [], lastRun: last?.run, endedAsPlanned: last?.ended != nil, intentsOnly: [])
         }
-        var since = Int64.max
-        for case .broker(let broker) in stored { since = min(since, broker.syncedAt) }
-        if since == .max { since = 0 }
-        since = since > Ledger.lookBack ? since - Ledger.lookBack : 0
         let orders = try orderStates(names, changedSince: since) + intents
         let state = EngineState(rows: stored, orders: orders, fills: try fillKeys(since: since))
         return Restored(
             state: state, disagreements: try disagreements(stored, since: since), lastRun: last?.run, endedAsPlanned: last?.ended != nil,
             intentsOnly: intents.map(\.id))
+    }
+
+    /// How far back a start has to look, so that it costs the same however long the history is: a day before the oldest agreement with a
+    /// broker that is still there. A broker that never agreed was never traded with.
+    private func since(_ stored: [StateRow], _ names: RunNames) -> Int64 {
+        var since = Int64.max
+        for case .broker(let broker) in stored where broker.syncedAt > 0 && names.portIndex(broker.name) >= 0 { since = min(since, broker.syncedAt) }
+        return since == .max || since < Ledger.lookBack ? 0 : since - Ledger.lookBack
     }
 
     func stateRows() throws(SQLiteError) -> [StateRow] {
@@ -57,13 +62,19 @@ extension Database {
         }
     }
 
+    /// Two indices instead of the whole table.
+    private static let recentOrders = """
+        SELECT order_id FROM orders INDEXED BY orders_open WHERE settled = 0
+        UNION SELECT order_id FROM orders INDEXED BY orders_by_change WHERE changed >= ?1
+        """
+
     /// Every order that isn't settled, and those that changed lately, oldest first.
     func orderStates(_ names: RunNames, changedSince since: Int64) throws(SQLiteError) -> [OrderState] {
         try rows(
             """
             SELECT order_id, pipeline, symbol, broker, role, status, side, features, quantity, limit_price, trigger_price, why, decision, created, sent,
                    changed, filled, reported, notional, fees, cancel_requested, inferred, missing, request
-            FROM orders WHERE settled = 0 OR changed >= ? ORDER BY created, order_id
+            FROM orders WHERE order_id IN (\(Database.recentOrders)) ORDER BY created, order_id
             """, [.integer(since)]
         ) { row throws(SQLiteError) in
             let text = try row.text(0)
@@ -88,12 +99,12 @@ extension Database {
     }
 
     /// The process ended between the barrier and the first word about the order: it may have left.
-    func intentsWithoutOrders(_ names: RunNames) throws(SQLiteError) -> [OrderState] {
+    func intentsWithoutOrders(_ names: RunNames, since: Int64) throws(SQLiteError) -> [OrderState] {
         try rows(
             """
             SELECT order_id, pipeline, symbol, broker, role, side, features, quantity, limit_price, trigger_price, decision, time FROM intents
-            WHERE NOT EXISTS (SELECT 1 FROM orders WHERE orders.order_id = intents.order_id) ORDER BY time, order_id
-            """
+            WHERE time >= ? AND NOT EXISTS (SELECT 1 FROM orders WHERE orders.order_id = intents.order_id) ORDER BY time, order_id
+            """, [.integer(since)]
         ) { row throws(SQLiteError) in
             let text = try row.text(0)
             guard let id = OrderID(text), let role = Words.role(try row.text(4)), let side = Words.side(try row.text(5)) else {
@@ -111,7 +122,10 @@ extension Database {
     func fillKeys(since: Int64) throws(SQLiteError) -> [FillKey] {
         try rows(
             """
-            SELECT fill_key FROM fills WHERE time >= ?1 OR at_venue >= ?1 OR order_id IN (SELECT order_id FROM orders WHERE settled = 0) ORDER BY id
+            SELECT fill_key FROM fills WHERE id IN (
+                SELECT id FROM fills INDEXED BY fills_by_time WHERE time >= ?1
+                UNION SELECT id FROM fills WHERE order_id IN (SELECT order_id FROM orders INDEXED BY orders_open WHERE settled = 0)
+            ) ORDER BY id
             """, [.integer(since)]
         ) { row throws(SQLiteError) in
             let text = try row.text(0)
@@ -126,7 +140,7 @@ extension Database {
         var found = try rows(
             """
             SELECT orders.order_id, orders.filled, coalesce(sum(fills.quantity), 0) AS sum FROM orders LEFT JOIN fills USING (order_id)
-            WHERE orders.settled = 0 OR orders.changed >= ?
+            WHERE orders.order_id IN (\(Database.recentOrders))
             GROUP BY orders.order_id HAVING sum <> orders.filled
             """, [.integer(since)]
         ) { row throws(SQLiteError) in
@@ -135,7 +149,7 @@ extension Database {
         found += try rows(
             """
             SELECT orders.order_id FROM orders LEFT JOIN intents USING (order_id)
-            WHERE (orders.settled = 0 OR orders.changed >= ?)
+            WHERE orders.order_id IN (\(Database.recentOrders))
                 AND (intents.order_id IS NULL OR intents.side <> orders.side OR intents.symbol <> orders.symbol)
             """, [.integer(since)]
         ) { row throws(SQLiteError) in "order \(try row.text(0)) has no intent like it" }

@@ -141,6 +141,7 @@ extension LedgerSchema {
             decision  INTEGER NOT NULL
         ) STRICT;
         CREATE INDEX intents_by_decision ON intents (run, pipeline, decision);
+        CREATE INDEX intents_by_time ON intents (time);
 
         CREATE TABLE orders (
             order_id  TEXT PRIMARY KEY,
@@ -319,6 +320,7 @@ extension LedgerSchema {
             rule     TEXT NOT NULL,
             value    TEXT NOT NULL,
             bound    TEXT NOT NULL,
+            unit     TEXT NOT NULL,
             decision INTEGER NOT NULL,
             order_id TEXT,
             detail   TEXT NOT NULL
@@ -337,7 +339,8 @@ extension LedgerSchema {
             open     INTEGER NOT NULL,
             until    INTEGER NOT NULL,
             value    TEXT NOT NULL,
-            bound    TEXT NOT NULL
+            bound    TEXT NOT NULL,
+            unit     TEXT NOT NULL
         ) STRICT;
 
         CREATE TABLE takeovers (

@@ -48,16 +48,17 @@ struct RecordRows {
                 ])
         case .refusal(let value):
             try insert(
-                "refusals (run, step, time, pipeline, symbol, rule, value, bound, decision, order_id, detail)",
+                "refusals (run, step, time, pipeline, symbol, rule, value, bound, unit, decision, order_id, detail)",
                 place(head, value.time, value.pipeline, value.instrument) + [
-                    .text(value.rule.rawValue), .init(value.value), .init(value.limit), .init(bits: value.decision), id(value.order), .text(value.detail),
+                    .text(value.rule.rawValue), .text(Words.number(value.value, value.unit)), .text(Words.number(value.limit, value.unit)), .text(value.unit.rawValue),
+                    .init(bits: value.decision), id(value.order), .text(value.detail),
                 ])
         case .breaker(let value):
             try insert(
-                "breakers (run, step, time, pipeline, breaker, decider, open, until, value, bound)",
+                "breakers (run, step, time, pipeline, breaker, decider, open, until, value, bound, unit)",
                 head + [
                     .integer(value.time), .text(names.pipeline(value.pipeline)), .text(value.breaker.rawValue), .text(names.port(value.port)), .init(value.open),
-                    .integer(value.until), .init(value.value), .init(value.limit),
+                    .integer(value.until), .text(Words.number(value.value, value.unit)), .text(Words.number(value.limit, value.unit)), .text(value.unit.rawValue),
                 ])
         case .takeover(let value):
             try insert(

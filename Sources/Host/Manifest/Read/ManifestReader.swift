@@ -106,6 +106,7 @@ extension Manifest {
         mode = draft.mode
         state = draft.state
         seed = draft.seed
+        keepJournals = draft.keepJournals
         secrets = SecretSettings(draft.secrets)
         plugins = draft.plugins.map { named in
             var entry = named.value

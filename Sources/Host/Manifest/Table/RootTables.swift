@@ -153,6 +153,7 @@ struct ManifestDraft: Sendable {
     var mode = Manifest.Mode.paper
     var state = "state"
     var seed: UInt64 = 7
+    var keepJournals: Int64? = 90 * Span.day
     var secrets = SecretDraft()
     var plugins: [Named<PluginEntry>] = []
     var instruments: [Named<InstrumentDraft>] = []
@@ -169,6 +170,9 @@ let rootTable = Table<ManifestDraft>(
             "`live` sends real orders if LIVE_TRADING=true is in the environment and the broker's endpoints are live ones; anything less trades on paper or not at all."),
         Setting("state", \.state, .path, "Folder of ledger, tapes and plugin state, from the manifest's folder."),
         Setting("seed", \.seed, .seed, "Seed of everything random, so that a run can be repeated."),
+        Setting(
+            "keep_journals", \.keepJournals, .optional(.span(Span.hour ... 36_500 * Span.day), off: "null: for ever"),
+            "How long the journals of earlier runs stay, which `keel replay` needs; the last two always do. The ledger keeps everything."),
         Setting("secrets", \.secrets, secretTable.codec(SecretDraft()), inner: AnyTable(secretTable, SecretDraft()), "Where secrets are found."),
         Setting(
             "plugins", \.plugins, .map(pluginTable.codec(PluginEntry(name: "")), names: Names.pattern, form: Names.form, words: "object: name to plugin"), required: true,

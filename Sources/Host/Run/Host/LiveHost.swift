@@ -32,6 +32,8 @@ public final class LiveHost {
         public var reserve: Int64 = 8 * 1024 * 1024
         /// Off only where a figure is measured without the disk: nothing the run does is then kept.
         var usesDisk = true
+        /// Number of the first run, should the ledger be a new one; nil: as it comes.
+        public var firstRun: UInt32?
         /// This program's version, for the records.
         public var version = ""
         public init() {}
@@ -53,6 +55,8 @@ public final class LiveHost {
 
     var lock: LedgerLock?
     var ledger: Ledger?
+    /// The check behind the start found damage: the gate stays closed.
+    var isDamaged = false
     var store: PluginStore?
     var writer: LedgerWriter?
     var journal: JournalWriter?
@@ -75,6 +79,8 @@ public final class LiveHost {
     var agreements: [Int: AgreementRecord] = [:]
     var gates: [String: GateCounters] = [:]
     var nextRequest = EngineLoop.ownRequest
+    /// Stops that are part of a renewal, by their request.
+    var renewing: Set<UInt64> = []
     var subscribing: [UInt64: (source: Source, instrument: keel_instrument_id)] = [:]
     var startedAt: Int64
     let startedMonotonic = HostClock.monotonic()

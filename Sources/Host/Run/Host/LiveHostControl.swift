@@ -14,10 +14,20 @@ extension LiveHost {
         case .control(let request, let connection): answer(request, connection)
         case .signal(let number): signalled(number)
         case .glance: lookAtKillSwitch()
+        case .damaged(let findings): damaged(findings)
         case .broken(let source, let why, let text): broke(source, why: why, text: text)
         case .worker(let source, let event): worker(source, event)
         case .checked(let problems, let caller, let reason): endRestartCheck(problems: problems, caller: caller, reason: reason)
         }
+    }
+
+    /// What stands in the damaged pages is history, but nobody should go on building on such a file.
+    private func damaged(_ findings: [String]) {
+        isDamaged = true
+        loop?.command(.closeGate)
+        alert(
+            .critical, "ledger",
+            "\(folder.ledger) is damaged: \(findings.prefix(3).joined(separator: "; ")). Nothing is entered, exits go on. Keep a copy, restore a backup, restart")
     }
 
     private func signalled(_ number: Int32) {

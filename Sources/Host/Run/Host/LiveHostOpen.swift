@@ -16,6 +16,8 @@ extension LiveHost {
             lock = try LedgerLock(ledger: folder.ledger, now: HostClock.wall(), inherited: options.resume.flatMap { $0.lockDescriptor >= 0 ? $0.lockDescriptor : nil })
             var ledgerOptions = Ledger.Options()
             ledgerOptions.reserve = options.reserve
+            ledgerOptions.firstRun = RunNumber.first(
+                isLive: composition.manifest.mode == .live, recorded: folder.recordedRuns(), asked: options.firstRun, now: HostClock.wall())
             ledger = try Ledger(path: folder.ledger, now: HostClock.wall(), options: ledgerOptions, kill: options.kill)
             store = try PluginStore(path: folder.path + "/plugins.db", kill: options.kill)
         } catch {
@@ -227,6 +229,19 @@ extension LiveHost {
         loop.command(.kill(lastKill))
         if lastKill { log.write(.warning, "keel", "the kill switch is on (\(folder.killSwitch)): no entries") }
         loop.drainLocal()
+        if options.usesDisk { ledger?.checkBehind { findings in if !findings.isEmpty { requests.post(.damaged(findings)) } } }
+        tidy()
+    }
+
+    /// Journals that nobody has to keep any more go, on a thread of their own: they may be large.
+    private func tidy() {
+        guard let keep = composition.manifest.keepJournals else { return }
+        let folder = folder, log = log, run = run
+        let thread = Thread {
+            let gone = folder.removeJournals(olderThan: HostClock.wall() - keep, running: run)
+            if !gone.isEmpty { log.write(.info, "keel", "removed the journals of \(gone.count) runs (\(gone[0]) to \(gone[gone.count - 1])): older than \(SpanText.format(keep)); the ledger keeps what happened in them") }
+        }
+        thread.start()
     }
 
     func subscribe(_ instance: HostedInstance, _ instrument: keel_instrument_id, _ channels: UInt64) {

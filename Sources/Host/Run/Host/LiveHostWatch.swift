@@ -27,7 +27,7 @@ extension LiveHost {
                 take(Alert(time: loop.time, severity: .info, kind: "disk", text: "the ledger is written again"))
                 // This may be said in the middle of the engine's work: it hears of it afterwards.
                 loop.at(loop.time) { [unowned self] in
-                    if ending == nil { loop.command(.openGate) }
+                    if ending == nil, !isDamaged { loop.command(.openGate) }
                 }
             }
         }
@@ -106,6 +106,7 @@ extension LiveHost {
     // MARK: Requests of the host's own
 
     private func done(_ source: Source, _ request: UInt64, _ status: keel_status, _ message: String) {
+        if renewing.remove(request) != nil { return renewed(source) }
         guard let subscription = subscribing.removeValue(forKey: request), status < 0, ending == nil else { return }
         guard let instance = instances[safe: Int(subscription.source)] else { return }
         let symbol = composition.manifest.instruments[safe: Int(subscription.instrument) - 1]?.symbol ?? "?"
@@ -115,14 +116,28 @@ extension LiveHost {
         again(instance, subscription.instrument, channels)
     }
 
-    /// A decider's breaker has waited: its credentials are read again before the trial call.
+    /// A decider's breaker has waited: its credentials are read again before the trial call. The engine's thread does not wait.
     private func renew(_ port: Int) {
         guard let instance = instances[safe: port] else { return }
         nextRequest += 1
+        renewing.insert(nextRequest)
+        log.write(.info, instance.name, "reads its secrets again before its trial call")
         do throws(RunError) {
-            try instance.renew(deadline: clock.now() + 2 * Span.second, request: nextRequest)
+            try instance.renew(config: composition.plugins[port].config, deadline: clock.now() + 2 * Span.second, request: nextRequest)
         } catch {
             log.write(.warning, instance.name, "could not be renewed before its trial call: \(error)")
+        }
+        if instance.isInline, let callee = instance.callee { loop?.outlet.callees[port] = callee }
+    }
+
+    /// The stop of a renewal is through: it starts again, and what its feed gave is asked for anew.
+    private func renewed(_ source: Source) {
+        guard let instance = instances[safe: Int(source)], ending == nil else { return }
+        instance.renewed()
+        guard !instance.subscriptions.isEmpty else { return }
+        loop?.at(clock.now()) { [weak self, weak instance] in
+            guard let self, let instance, instance.host.phase == .running else { return }
+            for (instrument, channels) in instance.subscriptions { subscribe(instance, instrument, channels) }
         }
     }
 

@@ -102,6 +102,7 @@ final class EffectBytes {
             put(word: value.rule)
             put(value.value)
             put(value.limit)
+            put(word: value.unit)
             put(value.decision)
             put(value.order)
             put(value.detail)
@@ -112,6 +113,7 @@ final class EffectBytes {
             put(value.until)
             put(value.value)
             put(value.limit)
+            put(word: value.unit)
             put(Int64(value.port))
         case .takeover(let value):
             head(11, value.time, value.pipeline, value.instrument)

@@ -13,6 +13,8 @@ public enum LoopRequest: Sendable {
     case broken(Source, why: keel_status, text: String)
     /// Something happened to an instance's worker, which its own proxy deals with.
     case worker(Source, WorkerEvent)
+    /// The ledger's file is damaged in a place that no start looks at.
+    case damaged([String])
     /// Time to look at the kill switch.
     case glance
     /// A child has checked the manifest to restart with; not empty: what is wrong with it.

@@ -131,11 +131,22 @@ public final class HostedInstance {
         tables?.rebind(host)
     }
 
-    /// Credentials may have changed: a stop and a start make it read them again.
-    func renew(deadline: Int64, request: UInt64) throws(RunError) {
+    /// Credentials may have changed: a stop and a start make it read them again. On a lane nobody waits for it: what it is
+    /// asked meanwhile is kept until it runs, which it does once `renewed` has been called, after the DONE of `request`.
+    func renew(config: String, deadline: Int64, request: UInt64) throws(RunError) {
+        if let proxy { return proxy.renew(config: config, deadline: deadline, request: request) }
         try onLane("renew") { host throws(CallError) in
-            if host.phase == .running { try host.stop(deadline: deadline, request: request) }
-            if host.phase == .stopped { try host.start() }
+            if host.phase == .running { try? host.stop(deadline: deadline, request: request) }
+            if host.phase != .stopped {
+                // It takes its time, which the engine's thread does not have: it is made anew.
+                if host.instance != nil { host.destroy() }
+                try host.create(config: config)
+            }
+            try host.start()
         }
+        tables?.rebind(host)
     }
+
+    /// The DONE of a renewal's stop has come.
+    func renewed() { proxy?.renewed() }
 }

@@ -16,6 +16,9 @@ public final class LaneProxy: @unchecked Sendable {
     private let draining = Atomic<Bool>(false)
     /// The instance answered KEEL_ASK to an event; said to the engine at the next one.
     private let asked = Atomic<Bool>(false)
+    /// Between the stop and the start of a renewal, and what was asked of it in that time. Only the lane touches them.
+    private var isRenewing = false
+    private var held: [() -> Void] = []
 
     init(host: InstanceHost, lane: Lane, source: Source, sink: EventSink) {
         self.host = host
@@ -82,6 +85,37 @@ public final class LaneProxy: @unchecked Sendable {
         }
     }
 
+    /// Stops the instance, and starts it once it has stopped.
+    func renew(config: String, deadline: Int64, request: UInt64) {
+        lane.post("renew", for: host) { [self] in
+            isRenewing = true
+            do throws(CallError) {
+                if host.phase == .running { return try host.stop(deadline: deadline, request: request) }
+                if host.phase == .stopping {
+                    // Of an earlier renewal, and it never came to its end.
+                    host.destroy()
+                    try host.create(config: config)
+                }
+            } catch {
+                host.report(.warn, "could not be stopped to read its secrets again: \(error)")
+            }
+            resume()
+        }
+    }
+
+    /// It has stopped: the lane goes on with the start.
+    func renewed() { lane.post("renew", for: host) { [self] in if isRenewing { resume() } } }
+
+    private func resume() {
+        do throws(CallError) { if host.phase != .running { try host.start() } } catch {
+            host.report(.warn, "does not start with renewed secrets: \(error)")
+        }
+        isRenewing = false
+        let waiting = held
+        held = []
+        for call in waiting { call() }
+    }
+
     func routerEvent(_ event: UnsafePointer<keel_event>) { forward(event, tag: 0) }
     func onMarket(_ event: UnsafePointer<keel_event>) { forward(event, tag: 1) }
 
@@ -97,17 +131,23 @@ public final class LaneProxy: @unchecked Sendable {
     ) -> keel_status {
         let taken = lane.post(what, for: host) { [self] in
             drain()
-            guard host.phase == .running else {
-                return sink.emitDone(request, KEEL_E_NETWORK, "\(host.name) is not running", from: source)
-            }
-            var error = keel_error()
-            error.struct_size = UInt32(MemoryLayout<keel_error>.size)
-            let status = body(host.instance, &error)
-            guard status < 0 else { return }
-            let failure = host.failure("\(what)", status, error)
-            sink.emitDone(request, status, failure.message.isEmpty ? failure.description : failure.message, from: source)
+            if isRenewing, host.phase != .running { held.append { [self] in call(what, request, body) } } else { call(what, request, body) }
         }
         return taken ? KEEL_OK : KEEL_E_NETWORK
+    }
+
+    private func call(
+        _ what: StaticString, _ request: UInt64, _ body: (OpaquePointer?, UnsafeMutablePointer<keel_error>) -> keel_status
+    ) {
+        guard host.phase == .running else {
+            return sink.emitDone(request, KEEL_E_NETWORK, "\(host.name) is not running", from: source)
+        }
+        var error = keel_error()
+        error.struct_size = UInt32(MemoryLayout<keel_error>.size)
+        let status = body(host.instance, &error)
+        guard status < 0 else { return }
+        let failure = host.failure("\(what)", status, error)
+        sink.emitDone(request, status, failure.message.isEmpty ? failure.description : failure.message, from: source)
     }
 
     private func forward(_ event: UnsafePointer<keel_event>, tag: Source) {

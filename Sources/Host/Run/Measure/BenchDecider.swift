@@ -6,7 +6,10 @@ final class BenchDecider: Decider, HotPath {
     static let wants: Wants = []
     static let barsWanted: UInt32 = 0
 
-    struct Memory { var trades: UInt64 = 0 }
+    struct Memory {
+        var trades: UInt64 = 0
+        var asks = true
+    }
 
     private let memory: UnsafeMutablePointer<Memory>
     private let quantity: Fixed
@@ -15,13 +18,14 @@ final class BenchDecider: Decider, HotPath {
 
     static let config = ConfigShape([
         .decimal("quantity", "Units to buy.", .positive, default: "1"), .flag("hold", "Answer every question with hold.", default: false),
+        .flag("watch", "Ask for nothing: only look.", default: false),
     ])
 
     init(host: Host, name: String, config: JSONValue) throws {
         quantity = try config["quantity"].fixed
         holds = try config["hold"].bool
         memory = .allocate(capacity: 1)
-        memory.initialize(to: Memory())
+        memory.initialize(to: Memory(asks: try !config["watch"].bool))
     }
 
     deinit { memory.deallocate() }
@@ -45,7 +49,7 @@ final class BenchDecider: Decider, HotPath {
         guard let event, let memory = PluginKit.hotState(instance, as: Memory.self) else { return KEEL_OK }
         guard UInt32(event.pointee.kind) == KEEL_EV_TRADE else { return KEEL_OK }
         memory.pointee.trades &+= 1
-        return KEEL_ASK
+        return memory.pointee.asks ? KEEL_ASK : KEEL_OK
     }
 
     /// Its tables, as a library would offer them.

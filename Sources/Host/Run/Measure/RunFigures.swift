@@ -50,7 +50,7 @@ public enum RunFigures {
     }
 
     /// A composition of bundled plugins, the decider replaced by one that trades at every tick (or holds at every tick).
-    private static func composition(_ bench: Bench, state: String, hold: Bool) throws(RunError) -> Composition {
+    private static func composition(_ bench: Bench, state: String, hold: Bool, watch: Bool) throws(RunError) -> Composition {
         let text = manifest(gap: "250ms")
         let file = ManifestFile(name: bench.folder + "/plugins.json", folder: bench.folder, bytes: Array(text.utf8))
         let report = ManifestReader(environment: [:], checksSecrets: false).check(file)
@@ -59,23 +59,28 @@ public enum RunFigures {
         guard let tables = ComponentTables(BenchDecider.component()) else { throw .control("the bench decider has no tables") }
         for index in composition.plugins.indices where composition.plugins[index].entry.name == "bench" {
             composition.plugins[index].home = .engine(tables)
-            composition.plugins[index].config = hold ? #"{"quantity":"1","hold":true}"# : #"{"quantity":"1","hold":false}"#
+            composition.plugins[index].config = #"{"quantity":"1","hold":\#(hold),"watch":\#(watch)}"#
         }
         return composition
+    }
+
+    /// A started host as fast as the machine. `hold`: the decider answers every question with hold; `watch`: it never asks to be asked.
+    static func host(_ bench: Bench, state: String, hold: Bool = false, watch: Bool = false, usesDisk: Bool = false) throws(RunError) -> LiveHost {
+        var options = LiveHost.Options()
+        options.pace = .simulated(start: LiveHost.simulatedStart, speed: nil)
+        options.isQuiet = true
+        options.reserve = 0
+        options.usesDisk = usesDisk
+        let host = try LiveHost(try composition(bench, state: state, hold: hold, watch: watch), options: options)
+        try host.open()
+        try host.start()
+        return host
     }
 
     /// From a tick taken in to the simulated venue's submit: gate, snapshot, decision, risk, router, intent. With `durable` the intent
     /// is on the disk in between, without it every record is made and none is written.
     public static func tickToSubmit(_ bench: Bench, durable: Bool, orders: Int) throws(RunError) -> Latency {
-        let composition = try composition(bench, state: "latency-\(durable)", hold: false)
-        var options = LiveHost.Options()
-        options.pace = .simulated(start: LiveHost.simulatedStart, speed: nil)
-        options.isQuiet = true
-        options.reserve = 0
-        options.usesDisk = durable
-        let host = try LiveHost(composition, options: options)
-        try host.open()
-        try host.start()
+        let host = try host(bench, state: "latency-\(durable)", usesDisk: durable)
         let probe = LatencyProbe(capacity: orders + orders / 10)
         host.measure(probe)
         host.run { probe.times.count >= orders + orders / 10 }
@@ -86,15 +91,7 @@ public enum RunFigures {
 
     /// Resident memory after a tenth and after all of so many decisions, in bytes.
     public static func memory(_ bench: Bench, decisions: Int) throws(RunError) -> (early: Int, late: Int) {
-        let composition = try composition(bench, state: "memory", hold: true)
-        var options = LiveHost.Options()
-        options.pace = .simulated(start: LiveHost.simulatedStart, speed: nil)
-        options.isQuiet = true
-        options.reserve = 0
-        options.usesDisk = false
-        let host = try LiveHost(composition, options: options)
-        try host.open()
-        try host.start()
+        let host = try host(bench, state: "memory", hold: true)
         host.run { host.decisions >= max(decisions / 10, 1) }
         let early = residentMemory()
         host.run { host.decisions >= decisions }
