@@ -91,6 +91,8 @@ public struct CheckProfile: Sendable {
     }
 
     private static func venue(_ field: JSONField) throws -> Venue {
+        // A component may do without the venue that the rest of its library needs.
+        if field.found?.isNull == true { return .none }
         if let recorded = field["recorded"].ifPresent { return .recorded(try recorded.text) }
         if let command = field["command"].ifPresent { return .command(try command.list.map { try $0.text }) }
         if let inline = field["inline"].ifPresent { return .inline(try inline.members.map { ($0.name, try object($0.field)) }) }

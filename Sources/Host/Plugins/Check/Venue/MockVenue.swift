@@ -12,6 +12,7 @@ final class MockVenue {
 
     /// `command` nil plays `recording` in a fork of this process.
     init(recording: String?, command: [String], folder: String) throws {
+        let command = command.map { $0.replacing("${keel}", with: MockVenue.programFolder) }
         var down: [Int32] = [0, 0], up: [Int32] = [0, 0]
         guard csystem_pipe(&down) == 0, csystem_pipe(&up) == 0 else { throw VenueError.didNotStart("no pipe") }
         let recorded = try recording.map { path in
@@ -60,6 +61,12 @@ final class MockVenue {
         self.port = port
         received = buffer
     }
+
+    /// Where keel and keel-venues lie: "${keel}" in a profile's command.
+    private static let programFolder: String = {
+        let program = thisProgram() ?? ""
+        return program.lastIndex(of: "/").map { String(program[..<$0]) } ?? "."
+    }()
 
     deinit {
         close(toVenue)
