@@ -98,6 +98,9 @@ struct CheckTests {
         (#"{"venue": {"bought": 1}}"#, "venue"),
         (#"{"states": {"one": "x"}}"#, "one"),
         (#"{"price": "dear"}"#, "price"),
+        (#"{"notices_within": "soon"}"#, "soon"),
+        (#"{"stop": {"wait": {}}}"#, "leave or cancel"),
+        (#"{"environments": [{"name": "paper"}]}"#, "config"),
         ("{", "line 1"),
     ])
     func badProfiles(_ profile: (text: String, words: String)) throws {
@@ -168,6 +171,30 @@ struct CheckTests {
             try profile.write(toFile: folder + "/keel-check.json", atomically: true, encoding: .utf8)
             let report = try Child.check(file, include: ["B01", "B05", "B12", "B13"])
             #expect(report.count(.pass) == 4, "\(report.text())")
+        }
+    }
+
+    @Test("B25 hears which names a plugin asks for, though nothing leaves the process; a mixed configuration that is taken fails it too")
+    func environments() throws {
+        try withFolder { folder in
+            let good = try ZooPlugin("NONE", .broker, "nothing").build(in: folder)
+            let file = try CompilePlugin.c(files: ["\(ZooPlugin.folder)/broker.c"], to: folder + "/asks.so", flags: ["-DASKS_A_NAME"], linking: ZooPlugin.good)
+            func check(_ file: String, _ more: String) throws -> CheckResult? {
+                let profile = """
+                    { "config": { "port": "${mock.port}", "key": { "$secret": "zoo.key" } }, "secrets": { "zoo.key": "zoo-key" },
+                      "venue": { "recorded": "\(ZooPlugin.folder)/mock/broker.json" }, \(more) }
+                    """
+                try profile.write(toFile: folder + "/keel-check.json", atomically: true, encoding: .utf8)
+                return try Child.check(file, include: ["B25"]).results.first
+            }
+            let only = #""environments": [{ "name": "paper", "config": {}, "hosts": ["127.0.0.1"] }]"#
+            #expect(try check(good, only)?.status == .pass)
+            let asked = try check(file, only)
+            #expect(asked?.status == .fail && asked?.message.contains("as \"paper\" it goes to live.keel-zoo.invalid") ?? false, "\(asked?.message ?? "")")
+            #expect(try check(file, #""environments": [{ "name": "live", "config": {}, "hosts": ["127.0.0.1", "*.keel-zoo.invalid"] }]"#)?.status == .pass)
+            let mixed = try check(good, #""mixed": [{ "patience": 7 }]"#)
+            #expect(mixed?.status == .fail && mixed?.message.contains("mixes environments: {\"patience\":7}") ?? false, "\(mixed?.message ?? "")")
+            #expect(try check(good, #""mixed": [{ "patience": 7000 }]"#)?.status == .pass)
         }
     }
 
