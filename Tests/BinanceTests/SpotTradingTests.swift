@@ -9,7 +9,7 @@ import Testing
 @Suite(.serialized) struct SpotTradingTests {
     @Test("a market order: pending, filled, one DONE, fees in what was received")
     func market() throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         let (id, request) = try rig.submit(.market, .buy, "0.01")
         try rig.expect(id, KEEL_ORDER_FILLED)
         rig.run(for: 0.2)
@@ -33,7 +33,7 @@ import Testing
 
     @Test("a limit order rests, is cancelled, and cannot be cancelled twice")
     func cancel() throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         let (id, request) = try rig.submit(.limit, .buy, "0.01", limit: "80000")
         try rig.expect(id, KEEL_ORDER_OPEN)
         #expect(rig.status(request) == KEEL_OK)
@@ -48,7 +48,7 @@ import Testing
 
     @Test("the same id twice is a duplicate and never a second order")
     func duplicate() throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         let (id, _) = try rig.submit(.market, .buy, "0.01")
         do {
             try rig.submit(.market, .buy, "0.01", id: id)
@@ -65,7 +65,7 @@ import Testing
         (.takeLimit, "0.001", "61000", "60000"),
     ] as [(OrderFeatures, String, String, String)])
     func kinds(_ features: OrderFeatures, _ quantity: String, _ limit: String, _ trigger: String) throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         let (id, request) = try rig.submit(features, .buy, quantity, limit: limit, trigger: trigger)
         #expect(rig.run(5) { rig.done(request) != nil })
         #expect(rig.status(request) == KEEL_OK, "\(rig.done(request).map { "\($0)" } ?? "") \(rig.host.logs)")
@@ -80,7 +80,7 @@ import Testing
 
     @Test("the venue's refusal is final and says why")
     func refused() throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         let (id, request) = try rig.submit([.limit, .postOnly], .buy, "0.001", limit: "100000")
         try rig.expect(id, KEEL_ORDER_REJECTED)
         let done = try #require(rig.done(request))
@@ -94,7 +94,7 @@ import Testing
 
     @Test("filters are enforced before anything is sent, and named")
     func filters() throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         for (features, quantity, limit, word) in [
             (OrderFeatures.limit, "0.00001", "90000", "NOTIONAL"), (.limit, "9001", "90000", "LOT_SIZE"), (.limit, "0.01", "2000000", "PRICE_FILTER"),
             (.market, "121", "0", "MARKET_LOT_SIZE"), (.limit, "100", "95000", "NOTIONAL"),
@@ -110,12 +110,12 @@ import Testing
 
     @Test("a sync after a crash tells orders, fills and balances")
     func crash() throws {
-        let rig = try Rig()
+        let rig = try TradingRig()
         let (open, _) = try rig.submit(.limit, .buy, "0.01", limit: "80000")
         let (bought, _) = try rig.submit(.market, .buy, "0.02")
         try rig.expect(open, KEEL_ORDER_OPEN)
         try rig.expect(bought, KEEL_ORDER_FILLED)
-        let start = Rig.wall() - 60_000_000_000
+        let start = TradingRig.wall() - 60_000_000_000
         try rig.restart()
         let told = try rig.sync(since: start)
         #expect(told.last?.done?.status == KEEL_OK, "\(told)")

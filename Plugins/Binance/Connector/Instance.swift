@@ -31,9 +31,6 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
         dataSettings = try DataSettings(config, product: Self.product)
         reactor = HostReactor(host)
         if !settings.standIn.isEmpty { _ = try Endpoints(standIn: settings.standIn, product) }
-        guard (settings.apiKey == nil) == (settings.secretKey == nil) else {
-            throw PluginError.invalid("api_key and secret_key belong together: give both, or neither for market data only")
-        }
     }
 
     // MARK: life
@@ -66,9 +63,8 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     }
 
     public func stop(_ stopping: Stopping) throws {
-        let desk = desk
-        self.desk = nil
         let finish = { [self] in
+            desk = nil
             market?.stop()
             market = nil
             for entry in waiting { entry.request.done(PluginError(.state, "the instance was stopped")) }
@@ -157,6 +153,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
                 "orders_limit": JSONValue(venue.budget.limit(.ordersShort).count),
             ])
         value.set("trading", desk.description)
+        value.set("trading_connections", JSONValue(desk.api.link.opened))
         if let market { value.set("market", market.description) }
         return value
     }

@@ -7,7 +7,7 @@ import PluginSupport
 @testable import BinanceExchange
 
 /// An instance, driven through its C tables, and the stand-in exchange in the same process: one thread, real sockets on the loopback.
-final class Rig {
+final class TradingRig {
     let reactor = PollReactor()
     let server: ExchangeServer
     let host = TestHost()
@@ -39,7 +39,7 @@ final class Rig {
     init(futures: Bool = false, account: Int = 0, config: String = "", start: Bool = true, keys: Bool = true) throws {
         isFutures = futures
         var settings = ExchangeSettings()
-        settings.start = Rig.wall() / 1_000_000
+        settings.start = TradingRig.wall() / 1_000_000
         settings.minuteDays = 1
         server = try ExchangeServer(Exchange(settings), on: reactor)
         server.run()
@@ -54,8 +54,8 @@ final class Rig {
         }
         let secrets = keys ? ", \"api_key\": {\"$secret\": \"binance.key\"}, \"secret_key\": {\"$secret\": \"binance.secret\"}" : ""
         configuration = "{\"environment\": \"testnet\", \"stand_in\": \"127.0.0.1:\(server.port(futures ? .futures : .spot))\"\(secrets)\(config)}"
-        component = try Rig.component(futures ? "keel.binance.futures" : "keel.binance.spot")
-        host.now = Rig.wall()
+        component = try TradingRig.component(futures ? "keel.binance.futures" : "keel.binance.spot")
+        host.now = TradingRig.wall()
         instance = try TestInstance(component, host: host, config: configuration)
         broker = try instance.table(KEEL_BROKER, keel_broker.self)
         if start {
@@ -83,7 +83,7 @@ final class Rig {
     func jump(_ span: Int64) { jumped += span }
 
     func turn() {
-        host.now = Rig.wall() + jumped
+        host.now = TradingRig.wall() + jumped
         reactor.turn(most: 500_000)
         var list = host.watches.map { pollfd(fd: $0.key, events: Int16(($0.value & KEEL_READABLE != 0 ? POLLIN : 0) | ($0.value & KEEL_WRITABLE != 0 ? POLLOUT : 0)), revents: 0) }
         if !list.isEmpty, poll(&list, nfds_t(list.count), 0) > 0 {
@@ -104,11 +104,11 @@ final class Rig {
 
     @discardableResult
     func run(_ seconds: Double = 10, until done: () -> Bool) -> Bool {
-        let end = Rig.wall() + Int64(seconds * 1e9)
+        let end = TradingRig.wall() + Int64(seconds * 1e9)
         repeat {
             if done() { return true }
             turn()
-        } while Rig.wall() < end
+        } while TradingRig.wall() < end
         return done()
     }
 
@@ -120,7 +120,7 @@ final class Rig {
 
     func newID() -> OrderID {
         lastID += 1
-        return OrderID(hi: UInt64(bitPattern: Rig.wall()), lo: lastID << 24)
+        return OrderID(hi: UInt64(bitPattern: TradingRig.wall()), lo: lastID << 24)
     }
 
     @discardableResult
@@ -132,7 +132,7 @@ final class Rig {
             id: given ?? newID(), side: side, features: features, instrument: id, quantity: Fixed(raw: raw(quantity)), limit: Fixed(raw: raw(limit)),
             trigger: Fixed(raw: raw(trigger)), notAfter: notAfter)
         let request = instance.nextRequest()
-        host.now = Rig.wall() + jumped
+        host.now = TradingRig.wall() + jumped
         try TestInstance.check { error in withUnsafePointer(to: order.c) { broker.pointee.submit(instance.raw, $0, request, error) } }
         events += host.take()
         return (order.id, request)
@@ -184,7 +184,7 @@ final class Rig {
     func control(_ text: String) throws { try server.control?.perform(JSONValue(parsing: text)) }
 
     /// Rules of faults, as a scenario has them.
-    func faults(_ rules: String) throws { try server.control?.load(Array("{\"rules\": [\(rules)]}".utf8)) }
+    func faults(_ rules: String, seed: UInt64 = 1) throws { try server.control?.load(Array("{\"seed\": \(seed), \"rules\": [\(rules)]}".utf8)) }
 
     /// The exchange's own book of our account: orders by client id.
     func venueOrders(_ account: Int = 0) throws -> [JSONValue] {
@@ -193,6 +193,39 @@ final class Rig {
     }
 
     func placed(_ id: OrderID) throws -> Int { try venueOrders().count { ($0.find("clientOrderId")?.asText ?? "").hasPrefix(id.description) } }
+
+    var futuresBooks: String { String(decoding: server.exchange.futures.books.bytes, as: UTF8.self) }
+
+    /// The exchange's clock goes half a second past the next multiple of so many milliseconds.
+    func advance(past interval: Int64) { server.advance(to: (server.exchange.now / interval + 1) * interval + 500) }
+
+    var booksText: String { get throws { String(decoding: Books.written(server.exchange).bytes, as: UTF8.self) } }
+
+    /// Somebody with the same account who places orders by hand.
+    struct Hand {
+        private let rig: TradingRig
+        private let signer: Signer
+
+        init(_ rig: TradingRig) throws {
+            self.rig = rig
+            signer = try Signer(apiKey: Array(AccountPlan.standard[0].apiKey.utf8), secret: Array(AccountPlan.standard[0].secret.utf8))
+        }
+
+        /// The venue's number of the order.
+        func place(_ type: String, _ side: String, _ quantity: String, price: String, id: String) throws -> Int64 {
+            var parameters = Parameters()
+            for (name, value) in [("symbol", "BTCUSDT"), ("side", side), ("type", type), ("timeInForce", "GTC"), ("quantity", quantity), ("price", price), ("newClientOrderId", id)] as [(StaticString, String)] {
+                parameters.add(name, value)
+            }
+            parameters.add("timestamp", rig.server.exchange.now)
+            let query = String(decoding: try parameters.query(signedBy: signer), as: UTF8.self)
+            let reply = rig.server.exchange.rest("POST", "/api/v3/order", query: query, body: "", key: signer.apiKey)
+            rig.server.flush()
+            let value = try JSONValue(parsing: reply.body.bytes)
+            guard let number = value.find("orderId")?.whole else { throw TestFailure("by hand: \(value)") }
+            return number
+        }
+    }
 
     /// Best prices of the first instrument.
     var bid: Fixed { Fixed(raw: listing.book.bestBid ?? 0) }
