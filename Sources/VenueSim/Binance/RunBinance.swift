@@ -81,9 +81,10 @@ public func runBinance(_ words: [String]) throws {
     var clock = timespec()
     clock_gettime(CLOCK_REALTIME, &clock)
     if options.startsNow, options.speed > 0 { options.settings.start = Int64(clock.tv_sec) * 1_000 + Int64(clock.tv_nsec) / 1_000_000 }
-    let exchange = try Exchange(options.settings)
     let reactor = PollReactor()
-    let server = try ExchangeServer(exchange, spotPort: options.port, futuresPort: options.futuresPort, speed: options.speed, on: reactor)
+    let since = reactor.now()
+    let exchange = try Exchange(options.settings)
+    let server = try ExchangeServer(exchange, spotPort: options.port, futuresPort: options.futuresPort, speed: options.speed, since: since, on: reactor)
     if let path = options.scenario { try server.control?.load(try readFile(path)) }
     print("listening on http://127.0.0.1:\(server.port(.spot)) (spot) and http://127.0.0.1:\(server.port(.futures)) (futures)")
     print(Out.object { out in

@@ -1,5 +1,12 @@
 import PluginKit
 
+/// Whoever knows the orders that rest in a book.
+protocol MakerSide: AnyObject {
+    /// How much of a fill an order can take. 0: none, and it was taken off the book.
+    func most(_ order: Int64, _ quantity: Int64) -> Int64
+    func filled(_ order: Int64, _ listing: Listing, _ trade: Trade, taker: Side)
+}
+
 /// A symbol that is traded: its book, its trades, its bars and what the house does in it.
 final class Listing {
     let rules: SymbolRules
@@ -71,6 +78,48 @@ final class Listing {
         let side: Side = random.below(2) == 0 ? .buy : .sell
         let part = Int64(1 + random.below(random.below(10) == 0 ? 200 : 30))
         return (side, max(rules.step, down(rules.typicalQuantity / 100 * part, to: rules.step)))
+    }
+
+    // MARK: the house at work
+
+    /// One step: the quotes move, then the house may take.
+    func houseStep(_ time: Int64, number: Int64, liquidity: Int64, makers: some MakerSide) {
+        guard houseIsOpen else { return }
+        let ladder = ladder(time)
+        for side in [Side.buy, .sell] {
+            let wanted = Set(ladder.lazy.filter { $0.side == side }.map(\.price))
+            for price in book.quoted(side) where !wanted.contains(price) { book.quote(side, price: price, quantity: 0) }
+        }
+        for quote in ladder {
+            var quantity = quote.quantity
+            if liquidity != one { quantity = max(rules.step, down(Int64(clamping: share(Int128(quantity), liquidity)), to: rules.step)) }
+            if let opposite = book.next(quote.side.opposite), quote.side == .buy ? opposite.price <= quote.price : opposite.price >= quote.price {
+                quantity -= takeAsHouse(quote.side, quantity, limit: quote.price, time, makers)
+            }
+            book.quote(quote.side, price: quote.price, quantity: quantity)
+        }
+        if let (side, quantity) = taking(number) { takeAsHouse(side, quantity, limit: nil, time, makers) }
+    }
+
+    /// The house takes what is there; returns how much it got.
+    @discardableResult
+    private func takeAsHouse(_ side: Side, _ quantity: Int64, limit: Int64?, _ time: Int64, _ makers: some MakerSide) -> Int64 {
+        var left = quantity
+        let taker = -tape.lastID
+        while left > 0, let (price, entry) = book.next(side.opposite) {
+            if let limit, side == .buy ? price > limit : price < limit { break }
+            var part = min(left, entry.quantity)
+            if entry.order != 0 {
+                part = makers.most(entry.order, part)
+                // It may trade no more and is off the book.
+                if part <= 0 { continue }
+            }
+            book.fill(side.opposite, part)
+            let trade = record(price: price, quantity: part, time: time, buyerIsMaker: side == .sell, taker: taker)
+            if entry.order != 0 { makers.filled(entry.order, self, trade, taker: side) }
+            left -= part
+        }
+        return quantity - left
     }
 
     func record(price: Int64, quantity: Int64, time: Int64, buyerIsMaker: Bool, taker: Int64) -> Trade {

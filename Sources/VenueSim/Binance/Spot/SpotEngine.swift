@@ -1,7 +1,7 @@
 import PluginKit
 
 /// The spot exchange without its wire: orders, matching, money. Deterministic: time and requests come in, events go out.
-final class SpotEngine {
+final class SpotEngine: MakerSide {
     /// Milliseconds.
     var now: Int64
     let seed: UInt64
@@ -53,47 +53,18 @@ final class SpotEngine {
         for name in names {
             guard let listing = listings[name], listing.status == "TRADING" else { continue }
             listing.candles.reach(time)
-            if listing.houseIsOpen {
-                quote(listing, time)
-                if let (side, quantity) = listing.taking(number) { take(listing, side, quantity, limit: nil) }
-            }
+            listing.houseStep(time, number: number, liquidity: liquidity, makers: self)
             checkStops(listing)
         }
         tellBalances()
     }
 
-    private func quote(_ listing: Listing, _ time: Int64) {
-        let ladder = listing.ladder(time)
-        for side in [Side.buy, .sell] {
-            let wanted = Set(ladder.lazy.filter { $0.side == side }.map(\.price))
-            for price in listing.book.quoted(side) where !wanted.contains(price) { listing.book.quote(side, price: price, quantity: 0) }
-        }
-        for quote in ladder {
-            var quantity = quote.quantity
-            if liquidity != one { quantity = max(listing.rules.step, down(Int64(clamping: share(Int128(quantity), liquidity)), to: listing.rules.step)) }
-            let opposite = listing.book.next(quote.side.opposite)
-            if let opposite, quote.side == .buy ? opposite.price <= quote.price : opposite.price >= quote.price {
-                quantity -= take(listing, quote.side, quantity, limit: quote.price)
-            }
-            listing.book.quote(quote.side, price: quote.price, quantity: quantity)
-        }
-    }
+    func most(_ order: Int64, _ quantity: Int64) -> Int64 { quantity }
 
-    /// The house takes what is there; returns how much it got.
-    @discardableResult
-    private func take(_ listing: Listing, _ side: Side, _ quantity: Int64, limit: Int64?) -> Int64 {
-        var left = quantity
-        let taker = -listing.tape.lastID
-        while left > 0, let (price, entry) = listing.book.next(side.opposite) {
-            if let limit, side == .buy ? price > limit : price < limit { break }
-            let part = min(left, entry.quantity)
-            listing.book.fill(side.opposite, part)
-            let trade = listing.record(price: price, quantity: part, time: now, buyerIsMaker: side == .sell, taker: taker)
-            if let maker = orders[entry.order] { settle(maker, listing, trade, isMaker: true) }
-            if entry.order != 0 { payHouse(listing.rules, side, price, part) }
-            left -= part
-        }
-        return quantity - left
+    func filled(_ order: Int64, _ listing: Listing, _ trade: Trade, taker: Side) {
+        guard let maker = orders[order] else { return }
+        settle(maker, listing, trade, isMaker: true)
+        payHouse(listing.rules, taker, trade.price, trade.quantity)
     }
 
     /// The house traded on `side` against a user.

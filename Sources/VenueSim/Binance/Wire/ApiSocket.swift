@@ -147,6 +147,9 @@ final class ApiSocket {
             guard !ending.isEmpty else { throw Refusal(-2036, "User Data Stream subscription not active on this connection.") }
             for subscription in ending { terminate(subscription) }
             return Out.object { _ in }
+        case ("userDataStream.start", .futures), ("userDataStream.ping", .futures), ("userDataStream.stop", .futures):
+            let verbs = ["userDataStream.start": "POST", "userDataStream.ping": "PUT", "userDataStream.stop": "DELETE"]
+            return try server.listenKeyAction(verbs[request.method] ?? "", try exchange.account(key: request.params.peek("apiKey")))
         default: throw Refusal(-1099, "Unknown method '\(request.method)'.", status: 404)
         }
     }

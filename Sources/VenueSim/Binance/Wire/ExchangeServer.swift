@@ -34,11 +34,12 @@ final class ExchangeServer {
     func messagesPerSecond(_ product: Product) -> Int { product == .spot ? spotMessages : futuresMessages }
     func allowMessages(_ number: Int) { (spotMessages, futuresMessages) = (number, number) }
 
-    init(_ exchange: Exchange, spotPort: UInt16 = 0, futuresPort: UInt16 = 0, speed: Int64 = 1, on reactor: any Reactor) throws(NetError) {
+    /// `since`: the loop's clock when the exchange's time was what it now is.
+    init(_ exchange: Exchange, spotPort: UInt16 = 0, futuresPort: UInt16 = 0, speed: Int64 = 1, since: Int64? = nil, on reactor: any Reactor) throws(NetError) {
         self.exchange = exchange
         self.reactor = reactor
         self.speed = speed
-        loopStart = reactor.now()
+        loopStart = since ?? reactor.now()
         timeStart = exchange.now
         faults = Faults(start: exchange.now)
         spotStreams = Streams(.spot, listings: exchange.spot.listings, symbols: exchange.spot.names)

@@ -38,7 +38,7 @@ enum SpotRoutes {
     static let table: [String: Route] = {
         var table: [String: Route] = [
             "GET /api/v3/ping": .open { _, _ in Out.object { _ in } },
-            "GET /api/v3/time": .open { exchange, _ in Out.object { $0.int("serverTime", exchange.now) } },
+            "GET /api/v3/time": .open { exchange, _ in Out.object { $0.int("serverTime", exchange.now + exchange.skew) } },
             "GET /api/v3/exchangeInfo": .open(20) { exchange, params throws(Refusal) in try exchange.spot.exchangeInfo(params, limits: exchange.spotLimits.described) },
             "GET /api/v3/depth": .open({ params in
                 let limit = params.peek("limit").flatMap { Int64($0) } ?? 100
