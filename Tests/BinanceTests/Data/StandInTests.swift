@@ -81,6 +81,43 @@ import Testing
         try rig.stop()
     }
 
+    /// Futures: two path groups, two connections, and the derivatives' numbers beside the prices.
+    @Test func futuresWithTheirNumbers() throws {
+        let rig = try StandInRig(.futures, speed: 40, config: #""history":10"#)
+        #expect(try rig.subscribe([.quotes, .trades, .bars, .values]) == KEEL_OK)
+        let wanted: Set<String> = [
+            "mark_price", "index_price", "funding_rate", "funding_settled", "open_interest", "long_short", "top_long_short_accounts", "top_long_short_positions",
+            "taker_ratio", "taker_buy", "taker_sell",
+        ]
+        func named() -> [(name: String, value: keel_ev_value)] {
+            rig.events.compactMap { event in event.body(KEEL_EV_VALUE, keel_ev_value.self).map { (event.text($0.name), $0) } }
+        }
+        rig.run(until: 120) { wanted.isSubset(of: Set(named().map(\.name))) }
+        let missing = wanted.subtracting(named().map(\.name))
+        #expect(missing.isEmpty, "missing: \(missing.sorted()); \(rig.host.logs)")
+        for (name, value) in named() {
+            #expect(value.period_start <= value.period_end && value.released > 0, "\(name)")
+            if name != "funding_rate" { #expect(value.period_end <= value.released, "\(name) is told before its period ends") }
+        }
+        rig.run(until: 120) { rig.bars.count >= 12 }
+        try expectWhole(rig)
+        #expect(Set(rig.events.compactMap { event in event.link.map { event.text($0.name) } }).isSuperset(of: ["market streams", "public streams"]))
+        #expect(!rig.host.logs.contains { $0.contains("left out") }, "\(rig.host.logs)")
+        try rig.stop()
+    }
+
+    @Test func futuresSilence() throws {
+        let rig = try StandInRig(.futures, speed: 30)
+        #expect(try rig.subscribe() == KEEL_OK)
+        rig.run(65)
+        try rig.perform(["do": "silent", "for": "60s"])
+        #expect(rig.run(until: 30) { rig.links("market streams").last?.state == KEEL_LINK_DOWN })
+        #expect(rig.run(until: 90) { rig.links("market streams").last?.state == KEEL_LINK_UP && rig.links("public streams").last?.state == KEEL_LINK_UP })
+        rig.run(70)
+        try expectWhole(rig)
+        try rig.stop()
+    }
+
     @Test func unknownSymbolsAreNotFound() throws {
         let rig = try StandInRig()
         rig.host.add(2, "NOSUCH/USDT")

@@ -98,7 +98,8 @@ public final class DerivativesPoller {
     }
 
     private func tell(_ known: Followed, _ name: String, _ value: Double, _ period: ClosedRange<Int64>, released: Int64? = nil, isHistory: Bool = false) {
-        let value = NamedValue(name, value, period: period, released: released ?? requests.venueTime, isHistory: isHistory)
+        // Our idea of the venue's time is a little late: what has happened there has happened.
+        let value = NamedValue(name, value, period: period, released: released ?? max(requests.venueTime, period.upperBound), isHistory: isHistory)
         for instrument in known.instruments { sink.value(instrument, value) }
     }
 
