@@ -181,9 +181,14 @@ private final class PollerRig {
         let rig = PollerRig()
         rig.run(70)
         let before = rig.asked("/openInterest")
-        rig.poller.hurry(symbolKey("BTCUSDT"), until: rig.reactor.now() + 60 * second)
+        rig.poller.hurry(symbolKey("BTCUSDT"), true)
         rig.run(60)
         #expect(rig.asked("/openInterest") - before >= 5)
+        rig.poller.hurry(symbolKey("BTCUSDT"), false)
+        rig.run(70)
+        let calm = rig.asked("/openInterest")
+        rig.run(120)
+        #expect(rig.asked("/openInterest") - calm <= 3)
     }
 
     /// The budget belongs to the orders first.

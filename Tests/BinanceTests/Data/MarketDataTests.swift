@@ -187,8 +187,9 @@ private final class MarketRig {
         #expect(rig.venue.open.count <= (product == .spot ? 2 : 4))
         rig.expectWholeTrades()
         rig.expectWholeBars()
-        // Nothing had to be fetched but what was asked for when the streams were subscribed.
+        // Nothing had to be fetched, nor was it asked for.
         #expect(rig.sink.replayed == 0)
+        #expect(rig.venue.requests.count { $0.path.hasSuffix("aggTrades") } == 0)
         #expect(rig.sink.quotes == rig.sink.quotes.sorted())
         #expect(Set(rig.sink.quotes).count == rig.sink.quotes.count)
     }
