@@ -76,11 +76,9 @@ import Testing
         let reactor = PollReactor()
         let dialer = Dialer(.testnet, on: reactor)
         let live = try #require(Endpoints(.live, .spot))
-        var dialled = 0
-        dialer.onDial = { _ in dialled += 1 }
         #expect(throws: PluginError.self) { try dialer.http(live.rest) }
         #expect(throws: PluginError.self) { try dialer.socket(live.api) }
-        #expect(dialled == 0 && dialer.dialled.isEmpty)
+        #expect(dialer.dialled.isEmpty)
     }
 
     // MARK: symbols

@@ -16,7 +16,7 @@ import Testing
         #expect(rig.filled(id) == Fixed("0.01"))
         for event in rig.fills(id) { #expect(event.fill.map { event.text($0.fee_asset) } == "USDT") }
         #expect(rig.run(5) { rig.events.contains { $0.position.map { Amount($0.qty) == Amount("0.01") } ?? false } })
-        let position = try #require(rig.events.last { $0.position != nil }?.position)
+        let position = try #require(rig.position)
         #expect(position.entry > 0)
         let (open, _) = try rig.submit([.limit, .postOnly], .sell, "0.01", limit: "99000")
         try rig.expect(open, KEEL_ORDER_OPEN)
@@ -25,7 +25,7 @@ import Testing
         #expect(rig.run(2) { rig.status(cancel) == KEEL_OK })
         let (close, _) = try rig.submit([.market, .reduceOnly], .sell, "0.01")
         try rig.expect(close, KEEL_ORDER_FILLED)
-        #expect(rig.run(5) { rig.events.last { $0.position != nil }?.position.map { Amount($0.qty).isZero } ?? false })
+        #expect(rig.run(5) { rig.position.map { Amount($0.qty).isZero } ?? false })
         let (refused, last) = try rig.submit([.limit, .reduceOnly], .sell, "0.01", limit: "95000")
         #expect(rig.run(5) { rig.done(last) != nil })
         #expect(rig.done(last)?.done?.vendor_code == -2022)
@@ -36,8 +36,9 @@ import Testing
     func algo(_ kind: OrderFeatures) throws {
         let rig = try TradingRig(futures: true)
         let above = kind == .stop || kind == .stopLimit
-        let trigger = above ? "93000" : "87000"
-        let limit = kind.isSubset(of: .withLimit) ? (above ? "94000" : "88000") : "0"
+        func part(_ share: String) throws -> String { try rig.ask.multiplied(by: #require(Fixed(share))).rounded(to: #require(Fixed("0.1"))).description }
+        let trigger = try part(above ? "1.01" : "0.99")
+        let limit = kind.isSubset(of: .withLimit) ? try part(above ? "1.045" : "0.998") : "0"
         let (id, request) = try rig.submit(kind, .buy, "0.01", limit: limit, trigger: trigger)
         try rig.expect(id, KEEL_ORDER_OPEN)
         #expect(rig.status(request) == KEEL_OK)
@@ -46,7 +47,7 @@ import Testing
         #expect(rig.run(2) { rig.status(cancel) == KEEL_OK })
         let (second, _) = try rig.submit(kind, .buy, "0.01", limit: limit, trigger: trigger)
         try rig.expect(second, KEEL_ORDER_OPEN)
-        try rig.control("{\"do\": \"move\", \"percent\": \"\(above ? 4 : -4)\", \"product\": \"futures\"}")
+        try rig.control("{\"do\": \"move\", \"percent\": \"\(above ? 2 : -2)\", \"product\": \"futures\"}")
         try rig.expect(second, KEEL_ORDER_FILLED)
         #expect(rig.filled(second) == Fixed("0.01"))
         let fills = rig.fills(second).compactMap { event in event.fill.map { event.text($0.fill_id) } }
@@ -78,9 +79,12 @@ import Testing
     @Test("leverage and margin type are set and verified before anything is traded")
     func settings() throws {
         let rig = try TradingRig(futures: true, config: ", \"leverage\": 7, \"margin_type\": \"isolated\"")
-        let text = rig.futuresBooks
-        #expect(text.contains("\"leverage\":7"), "\(text.prefix(600))")
-        #expect(text.uppercased().contains("ISOLATED"))
+        let rows = try TradingRig.Hand(rig).ask("GET", "/fapi/v1/symbolConfig").asList ?? []
+        for symbol in ["BTCUSDT", "ETHUSDT"] {
+            let row = try #require(rows.first { $0.find("symbol")?.asText == symbol })
+            #expect(row.find("leverage")?.whole == 7)
+            #expect(row.find("marginType")?.asText == "ISOLATED")
+        }
     }
 
     @Test("hedge mode: one order opens the short side, a reduce-only one closes the long side")
@@ -90,20 +94,20 @@ import Testing
         try rig.expect(long, KEEL_ORDER_FILLED)
         let (short, _) = try rig.submit(.market, .sell, "0.01")
         try rig.expect(short, KEEL_ORDER_FILLED)
-        #expect(rig.run(5) { rig.events.last { $0.position != nil }?.position.map { Amount($0.qty) == Amount("0.02") } ?? false }, "net of both sides")
+        #expect(rig.run(5) { rig.position.map { Amount($0.qty) == Amount("0.02") } ?? false }, "net of both sides")
         let (close, _) = try rig.submit([.market, .reduceOnly], .sell, "0.03")
         try rig.expect(close, KEEL_ORDER_FILLED)
-        #expect(rig.run(5) { rig.events.last { $0.position != nil }?.position.map { Amount($0.qty) == Amount("-0.01") } ?? false })
+        #expect(rig.run(5) { rig.position.map { Amount($0.qty) == Amount("-0.01") } ?? false })
     }
 
     @Test("funding is booked once, with the venue's number, and told again only in a sync")
     func funding() throws {
-        let rig = try TradingRig(futures: true)
+        // The exchange's clock stands six seconds before a funding time, hours from ours.
+        let interval: Int64 = 8 * 3_600_000
+        let rig = try TradingRig(futures: true, clock: (TradingRig.wall() / 1_000_000 / interval + 1) * interval - 6_000)
         let (id, _) = try rig.submit(.market, .buy, "0.1")
         try rig.expect(id, KEEL_ORDER_FILLED)
         try rig.control("{\"do\": \"funding\", \"symbol\": \"BTCUSDT\", \"rate\": \"0.001\"}")
-        // The next funding time is up to eight hours away: the exchange's clock goes there.
-        rig.advance(past: 8 * 3_600_000)
         #expect(rig.run(10) { rig.events.contains { $0.kind == KEEL_EV_FUNDING } }, "\(rig.host.logs)")
         rig.run(for: 1)
         let paid = rig.events.filter { $0.kind == KEEL_EV_FUNDING }

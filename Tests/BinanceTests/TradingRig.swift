@@ -36,10 +36,11 @@ final class TradingRig {
     }
 
     /// `config`: members beside the stand-in and the keys, each with a comma before it.
-    init(futures: Bool = false, account: Int = 0, config: String = "", start: Bool = true, keys: Bool = true) throws {
+    /// `clock`: the exchange's, in milliseconds; nil: the same as ours.
+    init(futures: Bool = false, account: Int = 0, config: String = "", start: Bool = true, keys: Bool = true, clock: Int64? = nil) throws {
         isFutures = futures
         var settings = ExchangeSettings()
-        settings.start = TradingRig.wall() / 1_000_000
+        settings.start = clock ?? TradingRig.wall() / 1_000_000
         settings.minuteDays = 1
         server = try ExchangeServer(Exchange(settings), on: reactor)
         server.run()
@@ -194,10 +195,8 @@ final class TradingRig {
 
     func placed(_ id: OrderID) throws -> Int { try venueOrders().count { ($0.find("clientOrderId")?.asText ?? "").hasPrefix(id.description) } }
 
-    var futuresBooks: String { String(decoding: server.exchange.futures.books.bytes, as: UTF8.self) }
-
-    /// The exchange's clock goes half a second past the next multiple of so many milliseconds.
-    func advance(past interval: Int64) { server.advance(to: (server.exchange.now / interval + 1) * interval + 500) }
+    /// The first instrument's position as it was told last.
+    var position: keel_ev_position? { events.last { $0.position != nil && $0.head.instrument == 1 }?.position }
 
     var booksText: String { get throws { String(decoding: Books.written(server.exchange).bytes, as: UTF8.self) } }
 
@@ -211,17 +210,22 @@ final class TradingRig {
             signer = try Signer(apiKey: Array(AccountPlan.standard[0].apiKey.utf8), secret: Array(AccountPlan.standard[0].secret.utf8))
         }
 
+        func ask(_ method: String, _ path: String, _ given: Parameters = Parameters()) throws -> JSONValue {
+            var parameters = given
+            parameters.add("timestamp", rig.server.exchange.now)
+            let query = String(decoding: try parameters.query(signedBy: signer), as: UTF8.self)
+            let reply = rig.server.exchange.rest(method, path, query: query, body: "", key: signer.apiKey)
+            rig.server.flush()
+            return try JSONValue(parsing: reply.body.bytes)
+        }
+
         /// The venue's number of the order.
         func place(_ type: String, _ side: String, _ quantity: String, price: String, id: String) throws -> Int64 {
             var parameters = Parameters()
             for (name, value) in [("symbol", "BTCUSDT"), ("side", side), ("type", type), ("timeInForce", "GTC"), ("quantity", quantity), ("price", price), ("newClientOrderId", id)] as [(StaticString, String)] {
                 parameters.add(name, value)
             }
-            parameters.add("timestamp", rig.server.exchange.now)
-            let query = String(decoding: try parameters.query(signedBy: signer), as: UTF8.self)
-            let reply = rig.server.exchange.rest("POST", "/api/v3/order", query: query, body: "", key: signer.apiKey)
-            rig.server.flush()
-            let value = try JSONValue(parsing: reply.body.bytes)
+            let value = try ask("POST", "/api/v3/order", parameters)
             guard let number = value.find("orderId")?.whole else { throw TestFailure("by hand: \(value)") }
             return number
         }

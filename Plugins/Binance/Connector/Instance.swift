@@ -21,7 +21,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     private var reachable = false
     private var waiting: [(id: UInt32, channels: Channels, request: Request)] = []
     /// What the process's environment says; tests say it themselves.
-    nonisolated(unsafe) static var variables: () -> Variables = { Variables.process }
+    @TaskLocal static var variables: Variables?
 
     public required init(host: Host, name: String, config: JSONValue) throws {
         self.host = host
@@ -36,7 +36,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     // MARK: life
 
     public func start() throws {
-        let endpoints = try settings.endpoints(product, Self.variables())
+        let endpoints = try settings.endpoints(product, (Self.variables ?? .process))
         var signer: Signer?
         if let key = settings.apiKey, let secret = settings.secretKey {
             signer = try Signer(apiKey: host.secret(key), secret: host.secret(secret))
@@ -133,7 +133,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     // MARK: for people
 
     public func describe() -> JSONValue {
-        let environment = settings.description(Self.variables())
+        let environment = settings.description((Self.variables ?? .process))
         var value: JSONValue = [
             // The host asks where the money is; a stand-in is paper.
             "environment": JSONValue(environment == .local ? "paper" : environment.rawValue), "product": JSONValue(product.rawValue),
