@@ -108,7 +108,7 @@ let tests: [Target] = [
         name: "claude-probe", dependencies: ["PluginAPI", "PluginKit", "PluginSupport"], path: "Tests/Interop/ClaudeProbe", swiftSettings: swift),
     .executableTarget(name: "kit-probe", dependencies: ["PluginKit"], path: "Tests/Interop/Probe", swiftSettings: swift),
     // Fuzzing: subjects, shared by the tests (short) and keel-fuzz (long). A subject's target is named here and its file lies in FuzzKit.
-    .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest", "HostPlugins"], path: "Tests/FuzzKit", swiftSettings: swift),
+    .target(name: "FuzzKit", dependencies: ["PluginAPI", "PluginKit", "HostCore", "HostManifest", "HostPlugins", "BinanceConnector"], path: "Tests/FuzzKit", swiftSettings: swift),
     .executableTarget(name: "keel-fuzz", dependencies: ["PluginKit", "FuzzKit"], path: "Tests/Fuzz", swiftSettings: swift),
     .executableTarget(name: "keel-check-child", dependencies: ["HostPlugins"], path: "Tests/CheckChild", swiftSettings: swift),
     test("PluginAPITests"),

@@ -98,5 +98,5 @@ extension FuzzSubject {
         })
 
     /// Every subject, in the order `keel-fuzz all` runs them. Authors of other parsers add theirs.
-    public static let all: [FuzzSubject] = [json, pattern, schema, manifest, edit, frames, elf]
+    public static let all: [FuzzSubject] = [json, pattern, schema, manifest, edit, frames, elf, binanceStream, binanceRows]
 }

@@ -118,7 +118,9 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
         let desk = try running()
         guard market != nil else { throw PluginError.unsupported("this build serves no market data") }
         _ = try desk.listing(instrument)
-        if reachable { try pass(instrument, channels, request) } else { waiting.append((instrument, channels, request)) }
+        if reachable { return try pass(instrument, channels, request) }
+        waiting.append((instrument, channels, request))
+        market?.awaited()
     }
 
     public func unsubscribe(_ instrument: UInt32, _ channels: Channels, _ request: Request) throws {
@@ -163,7 +165,7 @@ public final class SpotInstance: BinanceInstance {}
 
 public final class FuturesInstance: BinanceInstance {
     override class var product: Product { .futures }
-    public override class var channels: Channels { [.quotes, .trades, .bars, .depth, .values] }
+    public override class var channels: Channels { [.quotes, .trades, .bars, .depth, .values, .urgentValues] }
     public override class var orderFeatures: OrderFeatures { .all }
 }
 

@@ -5,6 +5,8 @@ public protocol MarketSide: AnyObject {
     /// The venue is reachable and its symbols are loaded; called once a run.
     func begin()
     func stop()
+    /// Somebody waits for data and the venue isn't reachable yet.
+    func awaited()
     /// As `Feed.subscribe`; the instrument is known to `venue.symbols` and the venue has it.
     func subscribe(_ listing: Listing, _ channels: Channels, _ request: Request)
     func unsubscribe(_ listing: Listing, _ channels: Channels, _ request: Request)

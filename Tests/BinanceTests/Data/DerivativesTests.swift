@@ -7,7 +7,7 @@ import Testing
 private let second: Int64 = 1_000_000_000
 private let minute: Int64 = 60_000
 
-private final class Rig {
+private final class PollerRig {
     let reactor: VirtualReactor
     let venue: ScriptedVenue
     let sink: RecordingSink
@@ -77,7 +77,7 @@ private final class Rig {
     /// Open interest and ratios are stamped with their period's end, taker volumes with its beginning. Taken for the same they would let a
     /// period of the future leak into the past.
     @Test func periodsAreWhatTheyAre() throws {
-        let rig = Rig()
+        let rig = PollerRig()
         rig.run(60)
         let ratio = try #require(rig.values("long_short").last)
         let taker = try #require(rig.values("taker_ratio").last)
@@ -99,7 +99,7 @@ private final class Rig {
     }
 
     @Test func fundingIsAboutItsOwnTime() throws {
-        let rig = Rig()
+        let rig = PollerRig()
         rig.run(30)
         let next: Int64 = 1_795_017_600_000
         let rate = try #require(rig.values("funding_rate").last)
@@ -114,7 +114,7 @@ private final class Rig {
     }
 
     @Test func otherFundingHoursCount() throws {
-        let rig = Rig()
+        let rig = PollerRig()
         rig.poller.follow(symbolKey("ETHUSDT"), [2])
         rig.run(3)
         rig.poller.mark(MarkMessage(symbol: symbolKey("ETHUSDT"), eventTime: rig.venue.venueTime, mark: 1, index: 0, rate: 5, nextFunding: rig.venue.venueTime + 3_600_000))
@@ -124,7 +124,7 @@ private final class Rig {
 
     /// The first reading brings what came before, marked as history; the newest row is news.
     @Test func theBeginningIsHistory() {
-        let rig = Rig()
+        let rig = PollerRig()
         rig.run(60)
         let ratios = rig.values("long_short")
         #expect(ratios.count == 30)
@@ -136,7 +136,7 @@ private final class Rig {
 
     /// Rows appear late; each is told once, soon after it is there, and never twice.
     @Test func eachPeriodOnceAndSoon() {
-        let rig = Rig()
+        let rig = PollerRig()
         rig.delay = 47_000
         rig.run(3_000)
         for name in ["long_short", "top_long_short_accounts", "top_long_short_positions", "taker_ratio"] {
@@ -150,14 +150,14 @@ private final class Rig {
     }
 
     @Test func calmMarketsAreReadRarelyAndMovingOnesOften() {
-        let calm = Rig()
+        let calm = PollerRig()
         calm.run(600)
         #expect((9...12).contains(calm.asked("/openInterest")))
-        let moving = Rig()
+        let moving = PollerRig()
         moving.run(600) { 90_000 + Int64($0 % 100) * 20 }
         #expect(moving.asked("/openInterest") >= 40)
         // A leap of the open interest itself.
-        let leaping = Rig()
+        let leaping = PollerRig()
         leaping.run(120)
         let before = leaping.asked("/openInterest")
         leaping.openInterest = 10_100
@@ -169,7 +169,7 @@ private final class Rig {
     }
 
     @Test func fundingHurriesIt() {
-        let rig = Rig()
+        let rig = PollerRig()
         rig.run(10_600)
         let before = rig.asked("/openInterest")
         rig.run(120)
@@ -178,17 +178,22 @@ private final class Rig {
     }
 
     @Test func whoeverNeedsItOftenGetsIt() {
-        let rig = Rig()
+        let rig = PollerRig()
         rig.run(70)
         let before = rig.asked("/openInterest")
-        rig.poller.hurry(symbolKey("BTCUSDT"), until: rig.reactor.now() + 60 * second)
+        rig.poller.hurry(symbolKey("BTCUSDT"), true)
         rig.run(60)
         #expect(rig.asked("/openInterest") - before >= 5)
+        rig.poller.hurry(symbolKey("BTCUSDT"), false)
+        rig.run(70)
+        let calm = rig.asked("/openInterest")
+        rig.run(120)
+        #expect(rig.asked("/openInterest") - calm <= 3)
     }
 
     /// The budget belongs to the orders first.
     @Test func aShortBudgetStopsIt() {
-        let rig = Rig()
+        let rig = PollerRig()
         rig.venue.loads = [.weight: 0.8, .research: 0.8, .funding: 0.8]
         rig.run(120)
         #expect(rig.venue.requests.count <= 1)
@@ -200,7 +205,7 @@ private final class Rig {
 
     /// Where the venue doesn't have the numbers (the demo may not), it is said once and asked ever more rarely.
     @Test func whatIsNotThereIsSaidOnce() {
-        let rig = Rig()
+        let rig = PollerRig()
         rig.venue.answers["/globalLongShortAccountRatio"] = { _ in .failure(VenueFailure(.refused, status: 404, message: "HTTP 404")) }
         rig.run(3_600)
         #expect(rig.sink.logs.count { $0.contains("globalRatio") } == 1)
@@ -210,13 +215,13 @@ private final class Rig {
     }
 
     @Test func nobodyListeningNobodyAsks() {
-        let rig = Rig()
+        let rig = PollerRig()
         rig.run(10)
         rig.poller.follow(symbolKey("BTCUSDT"), [])
         let before = rig.venue.requests.count
         rig.run(600)
         #expect(rig.venue.requests.count == before)
-        let off = Rig { $0.isOn = false }
+        let off = PollerRig { $0.isOn = false }
         off.run(60)
         #expect(off.venue.requests.isEmpty)
         #expect(!off.values("mark_price").isEmpty)
@@ -225,7 +230,7 @@ private final class Rig {
     @Test(arguments: ["{}", "[{}]", #"[{"longShortRatio":"x","timestamp":1}]"#, #"[{"longShortRatio":"1e999","timestamp":1}]"#, #"[{"longShortRatio":"1","timestamp":-5}]"#])
     func garbageIsNoValue(_ text: String) throws {
         let value = try JSONValue(parsing: text)
-        let rig = Rig()
+        let rig = PollerRig()
         rig.venue.answers["/globalLongShortAccountRatio"] = { _ in .success(value) }
         rig.run(60)
         #expect(rig.values("long_short").isEmpty)

@@ -8,7 +8,7 @@ private let second: Int64 = 1_000_000_000
 private let all: Channels = [.quotes, .trades, .bars, .values]
 
 /// Market data on a scripted venue, in virtual time.
-private final class Rig {
+private final class MarketRig {
     let reactor = VirtualReactor()
     let venue: ScriptedVenue
     let sink: RecordingSink
@@ -55,7 +55,7 @@ private final class Rig {
 
 @Suite struct MarketDataTests {
     @Test(arguments: [Product.spot, .futures]) func everythingComesThrough(_ product: Product) {
-        let rig = Rig(product)
+        let rig = MarketRig(product)
         rig.subscribe()
         rig.reactor.run(seconds: 200)
         rig.expectWholeTrades()
@@ -70,7 +70,7 @@ private final class Rig {
     }
 
     @Test func historyComesFirstAndIsMarked() {
-        let rig = Rig { $0.history = 5 }
+        let rig = MarketRig { $0.history = 5 }
         rig.reactor.run(seconds: 600)
         rig.subscribe()
         rig.reactor.run(seconds: 130)
@@ -83,7 +83,7 @@ private final class Rig {
 
     /// The proof: silent for 60 s with the socket open.
     @Test(arguments: [Product.spot, .futures]) func silenceOfOneConnectionIsNoticed(_ product: Product) throws {
-        let rig = Rig(product)
+        let rig = MarketRig(product)
         rig.subscribe()
         rig.reactor.run(seconds: 95)
         let before = rig.reactor.now()
@@ -105,7 +105,7 @@ private final class Rig {
 
     /// The venue's streams as a whole are silent; subscriptions are still acknowledged, and that proves nothing.
     @Test func aSilentVenueStaysDownUntilDataComes() throws {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.subscribe()
         rig.reactor.run(seconds: 95)
         let before = rig.reactor.now()
@@ -125,7 +125,7 @@ private final class Rig {
 
     /// One stream of many is acknowledged and never served: the candles give it away.
     @Test(arguments: ["btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@kline_1m"]) func oneDeafStreamIsNoticed(_ stream: String) throws {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.venue.deaf = [stream]
         rig.subscribe()
         rig.reactor.run(seconds: 13)
@@ -139,7 +139,7 @@ private final class Rig {
 
     /// A market without a trade is no dead stream, and finding that out costs little.
     @Test func aQuietMarketIsNoAlarm() {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.reactor.run(seconds: 61)
         rig.venue.symbols["BTCUSDT"]?.isQuiet = true
         rig.subscribe()
@@ -155,7 +155,7 @@ private final class Rig {
     }
 
     @Test func aCutIsReportedAtOnceAndFilled() throws {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.subscribe()
         rig.reactor.run(seconds: 100)
         let before = rig.reactor.now()
@@ -179,7 +179,7 @@ private final class Rig {
 
     /// A day's connections end by plan: the next one is heard before the old one goes.
     @Test(arguments: [Product.spot, .futures]) func plannedReplacementsLeaveNoGap(_ product: Product) {
-        let rig = Rig(product) { $0.line.replaceAfter = 60 * second }
+        let rig = MarketRig(product) { $0.line.replaceAfter = 60 * second }
         rig.subscribe()
         rig.reactor.run(seconds: 400)
         #expect(!rig.sink.links.contains { $0.state == .down })
@@ -187,14 +187,15 @@ private final class Rig {
         #expect(rig.venue.open.count <= (product == .spot ? 2 : 4))
         rig.expectWholeTrades()
         rig.expectWholeBars()
-        // Nothing had to be fetched but what was asked for when the streams were subscribed.
+        // Nothing had to be fetched, nor was it asked for.
         #expect(rig.sink.replayed == 0)
+        #expect(rig.venue.requests.count { $0.path.hasSuffix("aggTrades") } == 0)
         #expect(rig.sink.quotes == rig.sink.quotes.sorted())
         #expect(Set(rig.sink.quotes).count == rig.sink.quotes.count)
     }
 
     @Test func shutdownsAreForestalled() {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.subscribe()
         rig.reactor.run(seconds: 100)
         rig.venue.everywhere(#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1795000000000}}"#)
@@ -208,7 +209,7 @@ private final class Rig {
 
     /// The old one ends while the new one is being made.
     @Test func aShutdownThatComesTooSoonIsFilled() {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.subscribe()
         rig.reactor.run(seconds: 100)
         rig.venue.everywhere(#"{"e":"serverShutdown","E":1795000000000}"#)
@@ -221,7 +222,7 @@ private final class Rig {
     }
 
     @Test(arguments: [UInt64(1), 2, 3]) func lostMessagesAreFetched(_ seed: UInt64) {
-        let rig = Rig(seed: seed)
+        let rig = MarketRig(seed: seed)
         rig.venue.loss = 0.05
         rig.subscribe()
         rig.reactor.run(seconds: 900)
@@ -235,7 +236,7 @@ private final class Rig {
 
     /// The venue says "not now": it is asked again when it said, and nothing is told out of order meanwhile.
     @Test func aSpentBudgetIsWaitedFor() {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.subscribe()
         rig.reactor.run(seconds: 100)
         rig.venue.restFailure = VenueFailure(.limited, status: 429, code: -1003, message: "too much", retryAfter: 20 * second)
@@ -252,7 +253,7 @@ private final class Rig {
     }
 
     @Test func whatCannotBeFilledIsSaid() {
-        let rig = Rig { $0.tradePages = 1 }
+        let rig = MarketRig { $0.tradePages = 1 }
         rig.subscribe()
         rig.reactor.run(seconds: 100)
         rig.venue.refusesConnections = true
@@ -268,7 +269,7 @@ private final class Rig {
 
     @Test func messagesStayWithinTheVenuesLimits() {
         let names = (0..<300).map { "S\($0)USDT" }
-        let rig = Rig(.spot, []) { $0.streamsPerConnection = 1_000 }
+        let rig = MarketRig(.spot, []) { $0.streamsPerConnection = 1_000 }
         for (index, name) in names.enumerated() { rig.subscribe(name, [.quotes, .trades, .bars], id: UInt32(index + 1)) }
         rig.reactor.run(seconds: 10)
         #expect(rig.venue.open.count == 1)
@@ -291,7 +292,7 @@ private final class Rig {
     }
 
     @Test func streamsAreSpreadOverConnections() {
-        let rig = Rig(.futures, []) { $0.streamsPerConnection = 100 }
+        let rig = MarketRig(.futures, []) { $0.streamsPerConnection = 100 }
         for index in 0..<120 { rig.subscribe("S\(index)USDT", [.quotes, .trades], id: UInt32(index + 1)) }
         rig.reactor.run(seconds: 5)
         #expect(rig.venue.open.count == 5)
@@ -302,7 +303,7 @@ private final class Rig {
     }
 
     @Test func unsubscribingEndsEverything() {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.subscribe()
         rig.subscribe()
         rig.reactor.run(seconds: 20)
@@ -323,7 +324,7 @@ private final class Rig {
     }
 
     @Test func refusedSubscriptionsAreSaid() {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.subscribe()
         rig.reactor.run(seconds: 0.04)
         rig.venue.everywhere(#"{"code":2,"msg":"Invalid request: bad","id":1}"#)
@@ -331,7 +332,7 @@ private final class Rig {
     }
 
     @Test func connectionLimitsAreWaitedFor() {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.venue.connectionLimit = 60 * second
         rig.subscribe()
         #expect(rig.state(of: "streams") == .down)
@@ -343,7 +344,7 @@ private final class Rig {
     }
 
     @Test func garbageIsCountedAndLeftOut() {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.subscribe()
         rig.reactor.run(seconds: 10)
         for text in ["", "{", "[]", "nonsense", #"{"e":"aggTrade","s":"BTCUSDT"}"#, #"{"e":"aggTrade","s":"BTCUSDT"}"#] { rig.venue.everywhere(text) }
@@ -356,7 +357,7 @@ private final class Rig {
 
     /// Numbers with too many decimals are left out, one by one; nothing is rounded and nothing is asked for in vain.
     @Test func inexactNumbersAreLeftOut() {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.subscribe()
         rig.reactor.run(seconds: 10)
         let asked = rig.venue.requests.count
@@ -393,7 +394,7 @@ private final class Rig {
     }
 
     @Test(arguments: [Product.spot, .futures]) func booksAreTold(_ product: Product) {
-        let rig = Rig(product)
+        let rig = MarketRig(product)
         rig.subscribe("BTCUSDT", [.depth])
         rig.reactor.run(seconds: 30)
         let depth = rig.sink.entries.compactMap { if case .depth(let id, let whole) = $0 { (id, whole) } else { nil } }
@@ -410,7 +411,7 @@ private final class Rig {
     }
 
     @Test func stoppingLeavesNothingBehind() {
-        let rig = Rig()
+        let rig = MarketRig()
         rig.subscribe()
         rig.reactor.run(seconds: 10)
         rig.data.stop()

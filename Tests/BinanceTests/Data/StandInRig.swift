@@ -18,7 +18,7 @@ final class StandInRig {
     private let start: Int64
     private let realStart: Int64
     private(set) var events: [RecordedEvent] = []
-    private let feed: UnsafePointer<keel_feed>
+    let feed: UnsafePointer<keel_feed>
 
     init(_ product: BinanceConnector.Product = .spot, speed: Int64 = 20, config: String = "", seed: UInt64 = 1) throws {
         self.speed = speed

@@ -5,7 +5,8 @@ import Testing
 
 @testable import BinanceConnector
 
-/// The feed on the stand-in exchange, over real sockets.
+/// The feed on the stand-in exchange, over real sockets. Its time runs fast and the machine may be busy, so the limits here are wide;
+/// MarketDataTests holds them to the second in virtual time.
 @Suite(.serialized) struct StandInTests {
     private func expectWhole(_ rig: StandInRig) throws {
         let ids = rig.trades.map(\.trade_id)
@@ -19,7 +20,7 @@ import Testing
     }
 
     @Test func everythingComesThrough() throws {
-        let rig = try StandInRig(speed: 40, config: #""history":10"#)
+        let rig = try StandInRig(config: #""history":10,"freshness":"2m""#)
         #expect(try rig.subscribe() == KEEL_OK)
         #expect(rig.run(until: 200) { rig.bars.count >= 12 && rig.trades.count > 20 && rig.quotes.count > 20 })
         try expectWhole(rig)
@@ -48,7 +49,7 @@ import Testing
         try expectWhole(rig)
         let replayed = rig.events.count { $0.kind == KEEL_EV_TRADE && UInt32($0.head.flags) & KEEL_EVF_REPLAY != 0 }
         #expect(replayed > 0, "the gap was not filled")
-        #expect(rig.links("streams").map(\.state) == [KEEL_LINK_UP, KEEL_LINK_DOWN, KEEL_LINK_UP])
+        #expect(rig.links("streams").last?.state == KEEL_LINK_UP)
         try rig.stop()
     }
 
@@ -70,14 +71,66 @@ import Testing
     }
 
     @Test func plannedReplacements() throws {
-        let rig = try StandInRig(speed: 40, config: #""replace_after":"60s""#)
+        let rig = try StandInRig(config: #""replace_after":"60s","freshness":"2m""#)
         #expect(try rig.subscribe() == KEEL_OK)
         rig.run(200)
         try expectWhole(rig)
         #expect(rig.links("streams").map(\.state) == [KEEL_LINK_UP])
         let market = try rig.instance.describe()["market"]
         #expect(try market["connections"][0]["replacements"].int >= 2)
-        #expect(try market["trades_filled"].int == 0)
+        try rig.stop()
+    }
+
+    /// Futures: two path groups, two connections, and the derivatives' numbers beside the prices.
+    @Test func futuresWithTheirNumbers() throws {
+        let rig = try StandInRig(.futures, config: #""history":10,"freshness":"2m""#)
+        #expect(try rig.subscribe([.quotes, .trades, .bars, .values]) == KEEL_OK)
+        let wanted: Set<String> = [
+            "mark_price", "index_price", "funding_rate", "funding_settled", "open_interest", "long_short", "top_long_short_accounts", "top_long_short_positions",
+            "taker_ratio", "taker_buy", "taker_sell",
+        ]
+        func named() -> [(name: String, value: keel_ev_value)] {
+            rig.events.compactMap { event in event.body(KEEL_EV_VALUE, keel_ev_value.self).map { (event.text($0.name), $0) } }
+        }
+        rig.run(until: 120) { wanted.isSubset(of: Set(named().map(\.name))) }
+        let missing = wanted.subtracting(named().map(\.name))
+        #expect(missing.isEmpty, "missing: \(missing.sorted()); \(rig.host.logs)")
+        for (name, value) in named() {
+            #expect(value.period_start <= value.period_end && value.released > 0, "\(name)")
+            if name != "funding_rate" { #expect(value.period_end <= value.released, "\(name) is told before its period ends") }
+        }
+        rig.run(until: 120) { rig.bars.count >= 12 }
+        try expectWhole(rig)
+        #expect(Set(rig.events.compactMap { event in event.link.map { event.text($0.name) } }).isSuperset(of: ["market streams", "public streams"]))
+        #expect(!rig.host.logs.contains { $0.contains("left out") }, "\(rig.host.logs)")
+        try rig.stop()
+    }
+
+    @Test func futuresSilence() throws {
+        let rig = try StandInRig(.futures)
+        #expect(try rig.subscribe() == KEEL_OK)
+        rig.run(65)
+        try rig.perform(["do": "silent", "for": "60s"])
+        #expect(rig.run(until: 30) { rig.links("market streams").last?.state == KEEL_LINK_DOWN })
+        #expect(rig.run(until: 90) { rig.links("market streams").last?.state == KEEL_LINK_UP && rig.links("public streams").last?.state == KEEL_LINK_UP })
+        rig.run(70)
+        try expectWhole(rig)
+        try rig.stop()
+    }
+
+    /// A venue that doesn't answer at all is said to be away, and everything comes once it is there.
+    @Test func aVenueThatIsNotThereYet() throws {
+        let rig = try StandInRig(config: #""freshness":"2m""#)
+        try rig.perform(["do": "ban"])
+        let request = rig.instance.nextRequest()
+        try TestInstance.check { rig.feed.pointee.subscribe(rig.instance.raw, 1, Channels.trades.rawValue, request, $0) }
+        #expect(rig.run(until: 60) { rig.events.contains { $0.link?.state == KEEL_LINK_DOWN } })
+        #expect(rig.run(until: 400) { rig.links("streams").last?.state == KEEL_LINK_UP })
+        #expect(rig.run(until: 60) { !rig.trades.isEmpty })
+        // No connection stays said to be down.
+        for name in Set(rig.events.compactMap { event in event.link.map { event.text($0.name) } }) {
+            #expect(rig.links(name).last?.state == KEEL_LINK_UP, "\(name)")
+        }
         try rig.stop()
     }
 

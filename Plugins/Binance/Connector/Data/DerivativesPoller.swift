@@ -40,7 +40,6 @@ public final class DerivativesPoller {
         var prices: [(at: Int64, price: Int64)] = []
         var openInterest: Double?
         var jumped = false
-        var hurriedUntil: Int64 = 0
 
         init(_ symbol: SymbolKey, at now: Int64) {
             self.symbol = symbol
@@ -53,6 +52,7 @@ public final class DerivativesPoller {
     private let sink: any MarketSink
     private let reactor: any Reactor
     private var followed: [SymbolKey: Followed] = [:]
+    private var urgent: Set<SymbolKey> = []
     private var order: [SymbolKey] = []
     /// Hours between fundings where they aren't eight.
     private var fundingHours: [SymbolKey: Int64] = [:]
@@ -79,6 +79,7 @@ public final class DerivativesPoller {
     func follow(_ symbol: SymbolKey, _ instruments: [UInt32]) {
         if instruments.isEmpty {
             followed[symbol] = nil
+            urgent.remove(symbol)
             order.removeAll { $0 == symbol }
         } else if let known = followed[symbol] {
             known.instruments = instruments
@@ -90,15 +91,18 @@ public final class DerivativesPoller {
         }
     }
 
-    /// Somebody needs this symbol's numbers often for a while.
-    public func hurry(_ symbol: SymbolKey, until time: Int64) {
-        guard let known = followed[symbol] else { return }
-        known.hurriedUntil = max(known.hurriedUntil, time)
-        known.tasks[Question.openInterest.rawValue].due = min(known.tasks[Question.openInterest.rawValue].due, reactor.now())
+    /// The host needs this symbol's numbers as often as they can be had, because they move; or no longer.
+    public func hurry(_ symbol: SymbolKey, _ isUrgent: Bool) {
+        if !isUrgent {
+            urgent.remove(symbol)
+        } else if urgent.insert(symbol).inserted, let known = followed[symbol] {
+            known.tasks[Question.openInterest.rawValue].due = min(known.tasks[Question.openInterest.rawValue].due, reactor.now())
+        }
     }
 
     private func tell(_ known: Followed, _ name: String, _ value: Double, _ period: ClosedRange<Int64>, released: Int64? = nil, isHistory: Bool = false) {
-        let value = NamedValue(name, value, period: period, released: released ?? requests.venueTime, isHistory: isHistory)
+        // Our idea of the venue's time is a little late: what has happened there has happened.
+        let value = NamedValue(name, value, period: period, released: released ?? max(requests.venueTime, period.upperBound), isHistory: isHistory)
         for instrument in known.instruments { sink.value(instrument, value) }
     }
 
@@ -112,7 +116,8 @@ public final class DerivativesPoller {
             known.prices.removeAll { now - $0.at > 300_000_000_000 }
         }
         known.nextFunding = mark.nextFunding
-        if known.markTold != 0, now - known.markTold < settings.markEvery { return }
+        let pace = urgent.contains(mark.symbol) ? settings.markEvery / 6 : settings.markEvery
+        if known.markTold != 0, now - known.markTold < pace { return }
         known.markTold = now
         let moment = mark.eventTime...mark.eventTime
         tell(known, "mark_price", Fixed(raw: mark.mark).double, moment, released: mark.eventTime)
@@ -131,7 +136,7 @@ public final class DerivativesPoller {
     func haste(_ symbol: SymbolKey) -> Int64 { followed[symbol].map { haste($0) } ?? 1 }
 
     private func haste(_ known: Followed) -> Int64 {
-        if reactor.now() < known.hurriedUntil || known.jumped { return 6 }
+        if urgent.contains(known.symbol) || known.jumped { return 6 }
         if known.nextFunding > 0, abs(known.nextFunding - requests.venueTime) < 300_000 { return 6 }
         guard let low = known.prices.map(\.price).min(), let high = known.prices.map(\.price).max(), low > 0 else { return 1 }
         // In thousandths, without leaving whole numbers.
@@ -196,7 +201,9 @@ public final class DerivativesPoller {
         underway += 1
         asked += 1
         known.tasks[question.rawValue].isAsked = true
-        requests.get(request(question, known)) { [weak self, weak known] reply in
+        var request = request(question, known)
+        request.isPatient = true
+        requests.get(request) { [weak self, weak known] reply in
             guard let self else { return }
             self.underway -= 1
             guard !self.stopped, let known else { return }

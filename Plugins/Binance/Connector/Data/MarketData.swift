@@ -69,7 +69,10 @@ public final class MarketData {
         return kinds
     }
 
-    public func subscribe(_ instrument: UInt32, _ symbol: SymbolKey, _ channels: Channels) {
+    public func subscribe(_ instrument: UInt32, _ symbol: SymbolKey, _ wanted: Channels) {
+        if wanted.contains(.urgentValues) { derivatives.hurry(symbol, true) }
+        let channels = wanted.subtracting(.urgentValues)
+        if channels.isEmpty { return }
         let feed = feeds[symbol] ?? SymbolFeed(symbol)
         feeds[symbol] = feed
         if let place = feed.listeners.firstIndex(where: { $0.instrument == instrument }) {
@@ -82,6 +85,7 @@ public final class MarketData {
     }
 
     public func unsubscribe(_ instrument: UInt32, _ symbol: SymbolKey, _ channels: Channels) {
+        if channels.contains(.urgentValues) { derivatives.hurry(symbol, false) }
         guard let feed = feeds[symbol], let place = feed.listeners.firstIndex(where: { $0.instrument == instrument }) else { return }
         feed.listeners[place].channels.subtract(channels)
         if feed.listeners[place].channels.isEmpty { feed.listeners.remove(at: place) }
@@ -426,7 +430,9 @@ public final class MarketData {
         let epoch = feed.epoch
         let kind = StreamKind.candles(interval)
         let to = range.upperBound == .max ? nil : range.upperBound * step - 1
-        requests.get(MarketQuestion.candles(product, feed.symbol, interval, from: range.lowerBound * step, to: to, limit: limit)) { [weak self, weak feed] reply in
+        var question = MarketQuestion.candles(product, feed.symbol, interval, from: range.lowerBound * step, to: to, limit: limit)
+        question.isPatient = flags == KEEL_EVF_SNAPSHOT
+        requests.get(question) { [weak self, weak feed] reply in
             guard let self, let feed, !self.stopped, feed.epoch == epoch else { return }
             var failure: VenueFailure?
             switch reply {

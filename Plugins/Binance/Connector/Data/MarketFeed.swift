@@ -1,5 +1,10 @@
 import PluginKit
 
+extension Channels {
+    /// While it is subscribed: values as often as the venue allows, because they move.
+    public static let urgentValues = Channels(rawValue: 1 << 6)
+}
+
 /// The market data half of an instance, on the venue both halves share.
 public final class MarketFeed: MarketSide {
     private let venue: Venue
@@ -7,13 +12,28 @@ public final class MarketFeed: MarketSide {
     private var data: MarketData?
     /// Before the venue is reachable, subscriptions wait.
     private var waiting: [(listing: Listing, channels: Channels)] = []
+    private var patience: UInt64?
+    /// How long a subscription waits before it is said that nothing comes.
+    private static let patient: Int64 = 3_000_000_000
 
     public init(_ venue: Venue, _ settings: DataSettings) {
         self.venue = venue
         self.settings = settings
     }
 
+    /// The candles' connection stands for all: it is there whatever is subscribed, and says "up" under this name when it is.
+    public func awaited() {
+        guard data == nil, patience == nil else { return }
+        patience = venue.reactor.after(Self.patient) { [weak self] in
+            guard let self, self.data == nil else { return }
+            let name = StreamPath.of(.candles(.minute1), self.venue.product).name
+            self.venue.host.link(.down, name: name, why: .timeout, message: "no market data yet: the venue has not answered for 3 s")
+        }
+    }
+
     public func begin() {
+        if let patience { venue.reactor.cancelTimer(patience) }
+        patience = nil
         let venue = venue
         let data = MarketData(
             venue.product, settings: settings, requests: VenueRequests(venue), sink: HostSink(venue.host), on: venue.reactor
@@ -32,6 +52,8 @@ public final class MarketFeed: MarketSide {
     }
 
     public func stop() {
+        if let patience { venue.reactor.cancelTimer(patience) }
+        patience = nil
         data?.stop()
         data = nil
         waiting = []

@@ -16,6 +16,8 @@ public struct MarketRequest: Sendable {
     public var query: [Field]
     public var weight: Int64
     public var pool: Pool
+    /// It may wait for all others: history, statistics.
+    public var isPatient = false
 
     public struct Field: Sendable {
         public var name: StaticString
@@ -32,9 +34,14 @@ public struct MarketRequest: Sendable {
     public subscript(name: String) -> String? { query.first { "\($0.name)" == name }?.value }
 }
 
-/// The instance's venue.
+/// The instance's venue. A few requests at a time: what waits here costs nothing yet and can't time out.
 public final class VenueRequests: MarketRequests {
     private let venue: Venue
+    private var urgent: [(request: MarketRequest, answer: (Reply) -> Void)] = []
+    private var patient: [(request: MarketRequest, answer: (Reply) -> Void)] = []
+    private var underway = 0
+    private var isSending = false
+    private static let mostUnderway = 4
 
     public init(_ venue: Venue) { self.venue = venue }
 
@@ -46,9 +53,27 @@ public final class VenueRequests: MarketRequests {
     }
 
     public func get(_ request: MarketRequest, _ answer: @escaping (Reply) -> Void) {
-        var parameters = Parameters()
-        for field in request.query { parameters.add(field.name, field.value) }
-        venue.rest.send(Call("GET", request.path, parameters, weight: request.weight, pool: request.pool, urgency: .query, timeout: 8_000_000_000), answer)
+        if request.isPatient { patient.append((request, answer)) } else { urgent.append((request, answer)) }
+        sendNext()
+    }
+
+    private func sendNext() {
+        // An answer may come before `send` returns.
+        if isSending { return }
+        isSending = true
+        defer { isSending = false }
+        while underway < Self.mostUnderway, !urgent.isEmpty || !patient.isEmpty {
+            let (request, answer) = urgent.isEmpty ? patient.removeFirst() : urgent.removeFirst()
+            var parameters = Parameters()
+            for field in request.query { parameters.add(field.name, field.value) }
+            underway += 1
+            let call = Call("GET", request.path, parameters, weight: request.weight, pool: request.pool, urgency: .query, timeout: 8_000_000_000)
+            venue.rest.send(call) { [weak self] reply in
+                self?.underway -= 1
+                answer(reply)
+                self?.sendNext()
+            }
+        }
     }
 }
 

@@ -35,6 +35,8 @@ public struct NamedValue: Equatable, Sendable {
 public final class HostSink: MarketSink {
     private let host: Host
     private var builder = EventBuilder(capacity: 4_096)
+    /// The newest value's time by instrument: readings come by different ways, and the venue's time never goes back.
+    private var valueTimes: [UInt32: Int64] = [:]
 
     public init(_ host: Host) { self.host = host }
 
@@ -72,9 +74,14 @@ public final class HostSink: MarketSink {
 
     public func value(_ instrument: UInt32, _ value: NamedValue) {
         guard value.value.isFinite else { return }
+        var moment = time(value.released)
+        if !value.isHistory {
+            moment = max(moment, valueTimes[instrument] ?? 0)
+            valueTimes[instrument] = moment
+        }
         host.value(
             instrument, value.name, value.value, period: time(value.period.lowerBound)..<time(value.period.upperBound),
-            released: time(value.released), at: time(value.released), flags: value.isHistory ? KEEL_EVF_SNAPSHOT : 0)
+            released: time(value.released), at: moment, flags: value.isHistory ? KEEL_EVF_SNAPSHOT : 0)
     }
 
     public func link(_ name: String, _ state: LinkState, why: PluginError.Reason?, _ message: String) {

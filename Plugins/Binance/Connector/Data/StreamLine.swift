@@ -245,8 +245,10 @@ final class StreamLine {
         guard let link = link(serial), let asked = link.unanswered.removeValue(forKey: id), !asked.isEmpty else { return }
         let wanted = asked.filter { place[$0] != nil }
         if let refused { return onRefused(wanted, refused) }
+        // A replacement misses nothing as long as the old connection delivers.
+        guard link === current else { return }
         onSubscribed(wanted, serial)
-        if link === current, !needsData { cameUp() }
+        if !needsData { cameUp() }
     }
 
     private func cameUp() {
@@ -276,12 +278,16 @@ final class StreamLine {
         drop(link)
         current = nil
         if let next, next.isOpen {
-            // The old one went before the switch: the new one carries on.
+            // The old one went before the switch: the new one carries on, and what fell between them is asked for.
             take(next)
+            onSubscribed(streams.filter { next.asked.contains($0) }, next.serial)
             return
         }
         if let next { drop(next) }
         next = nil
+        // The venue's own words for "not so often", which a WebSocket has no header for.
+        if why.contains("HTTP 429") { pause = max(pause, 2_000_000_000) }
+        if why.contains("HTTP 418") { pause = max(pause, 120_000_000_000) }
         wentDown(why)
         scheduleRetry()
     }
@@ -351,6 +357,7 @@ final class StreamLine {
             if complete || now - next.openedAt >= times.overlap {
                 drop(current)
                 take(next)
+                if !complete { onSubscribed(streams.filter { next.asked.contains($0) }, next.serial) }
             }
         } else if now - current.openedAt >= times.replaceAfter {
             replace()

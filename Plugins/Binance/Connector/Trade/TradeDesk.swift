@@ -75,6 +75,9 @@ public final class TradeDesk {
                 self.onReachable()
                 guard self.trades else {
                     self.setUpAttempts = 0
+                    self.problem = nil
+                    // There is nothing to trade with, but what was said of the venue holds no longer.
+                    if self.linkTold == .down { self.tell(link: .up, nil, "") }
                     return
                 }
                 self.prepareAccount()
