@@ -151,6 +151,17 @@ struct Series: Codable {
         bars[bars.count - 1].take(trade)
     }
 
+    func since(_ start: Int64, most: Int) -> [[Int128]] { bars.filter { $0.open + interval > start }.suffix(most).map(\.numbers) }
+
+    /// Puts saved bars in the place of the own ones from there on.
+    mutating func restore(_ saved: [[Int128]]) {
+        let made = saved.compactMap { Candle(numbers: $0) }
+        guard let first = made.first else { return }
+        bars.removeAll { $0.open >= first.open }
+        if let last = bars.last, last.open + interval < first.open { bars.removeAll() }
+        bars += made
+    }
+
     /// The bars that overlap a span.
     func from(_ start: Int64, to end: Int64) -> ArraySlice<Candle> {
         guard let first = bars.first, end > start, end > first.open else { return [] }
@@ -223,6 +234,20 @@ struct Candles: Codable {
         minutes.reach(time)
         hours.reach(time)
         days.reach(time)
+    }
+
+    /// What isn't made by the walk: the bars since the start, of the seconds only the last ones.
+    func saved(since start: Int64) -> [[[Int128]]] {
+        let early = start - Exchange.warmUp * 1_000
+        return [seconds.since(early, most: 300), minutes.since(early, most: .max), hours.since(early, most: .max), days.since(early, most: .max)]
+    }
+
+    mutating func restore(_ saved: [[[Int128]]]) {
+        guard saved.count == 4 else { return }
+        seconds.restore(saved[0])
+        minutes.restore(saved[1])
+        hours.restore(saved[2])
+        days.restore(saved[3])
     }
 
     private func source(_ interval: Interval) -> Series {

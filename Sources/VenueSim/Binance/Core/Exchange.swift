@@ -35,7 +35,8 @@ final class Exchange {
     var changed: () -> Void = {}
     private var lastStep: Int64
 
-    init(_ settings: ExchangeSettings) throws(CryptoError) {
+    /// `isFresh`: nothing is restored into it, so the market trades for a while before the doors open.
+    init(_ settings: ExchangeSettings, isFresh: Bool = true) throws(CryptoError) {
         self.settings = settings
         now = settings.start
         lastStep = settings.start / settings.step
@@ -48,14 +49,14 @@ final class Exchange {
         spot = SpotEngine(seed: settings.seed, now: early, accounts: made, minuteDays: settings.minuteDays)
         futures = FuturesEngine(seed: settings.seed, now: early, accounts: made, minuteDays: settings.minuteDays)
         spot.filledFirst = { [unowned self] account in self.spotLimits.giveBack(account, now: self.now) }
-        for second in 0...Self.warmUp {
+        for second in 0...Self.warmUp where isFresh {
             spot.step(early + second * 1_000, number: lastStep - Self.warmUp + second)
             futures.step(early + second * 1_000, number: lastStep - Self.warmUp + second)
         }
     }
 
     /// Seconds of trading before the start.
-    private static let warmUp: Int64 = 30
+    static let warmUp: Int64 = 30
 
     /// Moves time on, step by step. Time never goes back.
     func advance(to time: Int64) {
@@ -72,6 +73,18 @@ final class Exchange {
             futures.now = time
             changed()
         }
+    }
+
+    /// Walks a long way in a few steps, as after a night without power.
+    func leap(to time: Int64) {
+        let stride = max(settings.step, (time - now) / 2_000 / settings.step * settings.step)
+        while now + stride <= time {
+            now += stride
+            lastStep = now / settings.step
+            spot.step(now, number: lastStep)
+            futures.step(now, number: lastStep)
+        }
+        advance(to: time)
     }
 
     /// After a restart: time goes on from where it was.

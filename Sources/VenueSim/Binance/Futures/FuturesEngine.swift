@@ -141,6 +141,8 @@ final class FuturesEngine: MakerSide {
         for id in openAlgos.sorted() { if let algo = algos[id], algo.timeInForce == .gtd, algo.goodTill <= now { endAlgo(algo, "EXPIRED") } }
     }
 
+    func resumeFunding(at time: Int64) { lastFunding = time / Self.fundingPeriod }
+
     // MARK: accounts
 
     func touch(_ account: Int, _ key: PositionKey?) {

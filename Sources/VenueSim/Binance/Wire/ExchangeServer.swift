@@ -34,20 +34,20 @@ final class ExchangeServer {
     func messagesPerSecond(_ product: Product) -> Int { product == .spot ? spotMessages : futuresMessages }
     func allowMessages(_ number: Int) { (spotMessages, futuresMessages) = (number, number) }
 
-    /// `since`: the loop's clock when the exchange's time was what it now is.
-    init(_ exchange: Exchange, spotPort: UInt16 = 0, futuresPort: UInt16 = 0, speed: Int64 = 1, since: Int64? = nil, on reactor: any Reactor) throws(NetError) {
+    /// `since`: a moment by the loop's clock and by the exchange's.
+    init(_ exchange: Exchange, spotPort: UInt16 = 0, futuresPort: UInt16 = 0, speed: Int64 = 1, since: (loop: Int64, time: Int64)? = nil, on reactor: any Reactor) throws(NetError) {
         self.exchange = exchange
         self.reactor = reactor
         self.speed = speed
-        loopStart = since ?? reactor.now()
-        timeStart = exchange.now
+        loopStart = since?.loop ?? reactor.now()
+        timeStart = since?.time ?? exchange.now
         faults = Faults(start: exchange.now)
         spotStreams = Streams(.spot, listings: exchange.spot.listings, symbols: exchange.spot.names)
         futuresStreams = Streams(.futures, listings: exchange.futures.listings, symbols: exchange.futures.names)
         servers[.spot] = try HTTPServer(port: spotPort, on: reactor) { [weak self] request in self?.handle(request, .spot) }
         servers[.futures] = try HTTPServer(port: futuresPort, on: reactor) { [weak self] request in self?.handle(request, .futures) }
-        exchange.spot.emit = { [weak self] account, event in self?.outbox.append((.spot, account, event)) }
-        exchange.futures.emit = { [weak self] account, event in self?.outbox.append((.futures, account, event)) }
+        exchange.spot.emit = { [weak self] account, event in self?.take(.spot, account, event) }
+        exchange.futures.emit = { [weak self] account, event in self?.take(.futures, account, event) }
         exchange.futures.liquidated = { [weak self] symbol, event in self?.futuresStreams.liquidated(symbol, event) }
         let futures = exchange.futures
         futuresStreams.mark = { symbol, now in futures.markEvent(symbol, now) }
@@ -77,7 +77,10 @@ final class ExchangeServer {
         control?.due(exchange.now)
         guard speed > 0 else { return }
         let elapsed = (reactor.now() - loopStart) / 1_000_000
-        advance(to: timeStart + elapsed * speed)
+        let time = timeStart + elapsed * speed
+        // Far behind: the machine slept, or was started long after its state was saved.
+        if time - exchange.now > 2 * Interval.hour { exchange.leap(to: time - Interval.minute) }
+        advance(to: time)
     }
 
     /// Up to a time, stopping where the scenario has something to do.
@@ -93,6 +96,14 @@ final class ExchangeServer {
     }
 
     // MARK: account events
+
+    /// Something of an account changed since this was last set to false.
+    var hasNews = false
+
+    private func take(_ product: Product, _ account: Int, _ event: Out) {
+        hasNews = true
+        outbox.append((product, account, event))
+    }
 
     func flush() {
         guard !outbox.isEmpty else { return }
