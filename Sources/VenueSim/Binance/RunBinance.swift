@@ -50,7 +50,7 @@ struct BinanceOptions {
             case "--start":
                 settings.start = try number(1_000_000_000_000...4_000_000_000_000)
                 startsNow = false
-            case "--history": settings.minuteDays = try number(1...30)
+            case "--history": settings.past.minutes = try number(1...30)
             case "--scenario": scenario = value
             case "--accounts": settings.accounts = try AccountPlan.read(try readFile(value), value)
             default: state = value
@@ -98,7 +98,7 @@ public final class BinanceVenue {
             if !(options.startsNow && options.speed == 1) { time = saved.now }
             options.settings.seed = saved.seed
             options.settings.start = saved.start
-            options.settings.minuteDays = saved.minuteDays
+            options.settings.past = saved.past
         }
         let exchange = try Exchange(options.settings, isFresh: saved == nil)
         if let saved, !exchange.restore(saved) { throw StateError.accounts(options.state ?? "") }

@@ -55,7 +55,7 @@ struct ExchangeState: Codable {
     var version = current
     var seed: UInt64
     var start: Int64
-    var minuteDays: Int64
+    var past: Past
     var now: Int64
     var accounts: [AccountState]
     var spot: SpotState
@@ -106,7 +106,7 @@ extension Listing {
 extension Exchange {
     var state: ExchangeState {
         ExchangeState(
-            seed: settings.seed, start: settings.start, minuteDays: settings.minuteDays, now: now,
+            seed: settings.seed, start: settings.start, past: settings.past, now: now,
             accounts: accounts.map {
                 AccountState(
                     name: $0.name, apiKey: $0.apiKey, spot: $0.spot, spotUpdated: $0.spotUpdated, futures: $0.futures,

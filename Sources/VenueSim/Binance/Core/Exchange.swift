@@ -11,7 +11,7 @@ struct ExchangeSettings {
     var start: Int64 = 1_795_000_000_000
     /// Between two steps of the market.
     var step: Int64 = 250
-    var minuteDays: Int64 = 3
+    var past = Past()
     var accounts: [AccountPlan] = AccountPlan.standard
 }
 
@@ -46,8 +46,8 @@ final class Exchange {
         byKey = Dictionary(made.map { ($0.apiKey, $0) }, uniquingKeysWith: { first, _ in first })
         // The market has been going on for a while when the doors open.
         let early = settings.start - Self.warmUp * 1_000
-        spot = SpotEngine(seed: settings.seed, now: early, accounts: made, minuteDays: settings.minuteDays)
-        futures = FuturesEngine(seed: settings.seed, now: early, accounts: made, minuteDays: settings.minuteDays)
+        spot = SpotEngine(seed: settings.seed, now: early, accounts: made, past: settings.past)
+        futures = FuturesEngine(seed: settings.seed, now: early, accounts: made, past: settings.past)
         spot.filledFirst = { [unowned self] account in self.spotLimits.giveBack(account, now: self.now) }
         for second in 0...Self.warmUp where isFresh {
             spot.step(early + second * 1_000, number: lastStep - Self.warmUp + second)

@@ -39,14 +39,14 @@ final class FuturesEngine: MakerSide {
     static let fundingPeriod: Int64 = 8 * Interval.hour
     static let asset = "USDT"
 
-    init(seed: UInt64, now: Int64, accounts: [Account], symbols: [SymbolRules] = SymbolRules.futures, minuteDays: Int64 = 3) {
+    init(seed: UInt64, now: Int64, accounts: [Account], symbols: [SymbolRules] = SymbolRules.futures, past: Past = Past()) {
         self.seed = mixed(seed, "futures", 0)
         self.now = now
         self.accounts = accounts
         names = symbols.map(\.name)
         lastFunding = now / Self.fundingPeriod
         // The same walk as on spot, so that the two products tell of one market.
-        for rules in symbols { listings[rules.name] = Listing(rules, seed: mixed(seed, "spot", 0), now: now, minuteDays: minuteDays) }
+        for rules in symbols { listings[rules.name] = Listing(rules, seed: mixed(seed, "spot", 0), now: now, past: past) }
     }
 
     func listing(_ name: String) throws(Refusal) -> Listing {

@@ -32,12 +32,12 @@ final class SpotEngine: MakerSide {
     var liquidity: Int64 = one
     private var touchedAssets: [Int: Set<String>] = [:]
 
-    init(seed: UInt64, now: Int64, accounts: [Account], symbols: [SymbolRules] = SymbolRules.spot, minuteDays: Int64 = 3) {
+    init(seed: UInt64, now: Int64, accounts: [Account], symbols: [SymbolRules] = SymbolRules.spot, past: Past = Past()) {
         self.seed = seed
         self.now = now
         self.accounts = accounts
         names = symbols.map(\.name)
-        for rules in symbols { listings[rules.name] = Listing(rules, seed: mixed(seed, "spot", 0), now: now, minuteDays: minuteDays) }
+        for rules in symbols { listings[rules.name] = Listing(rules, seed: mixed(seed, "spot", 0), now: now, past: past) }
     }
 
     func listing(_ name: String) throws(Refusal) -> Listing {
