@@ -13,11 +13,12 @@ final class Bench {
 
     static let start: Int64 = 1_795_000_000_000
 
-    init(seed: UInt64 = 1, houseIsOpen: Bool = true, step: Int64 = 250) throws {
+    init(seed: UInt64 = 1, houseIsOpen: Bool = true, step: Int64 = 250, symbols: [String] = ["BTCUSDT", "ETHUSDT"]) throws {
         var settings = ExchangeSettings()
         settings.seed = seed
         settings.start = Self.start
         settings.step = step
+        settings.symbols = symbols
         settings.past = Past(minutes: 1, days: 2)
         exchange = try Exchange(settings)
         listen()

@@ -15,6 +15,7 @@ let binanceHelp = """
       --step MS          between two steps of the market; 100, from speed 6 on 1000
       --history DAYS     of one-minute bars before the start; 3
       --accounts FILE    JSON: the accounts instead of alice, bob and carol
+      --symbols A,B      only these of BTCUSDT, ETHUSDT, BNBUSDT, ETHBTC (spot) and BTCUSDT, ETHUSDT (futures)
       --scenario FILE    JSON: what goes wrong and when
       --state FILE       orders, balances, positions and bars live on in it
       --control          obey the lines of keel plugin check on standard input (docs/plugin-guide.md)

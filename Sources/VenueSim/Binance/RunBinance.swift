@@ -32,7 +32,7 @@ struct BinanceOptions {
         var rest = words[...]
         while let word = rest.popFirst() {
             if word == "--control" { continue }
-            let known = ["--port", "--futures-port", "--seed", "--speed", "--step", "--start", "--history", "--scenario", "--accounts", "--state"]
+            let known = ["--port", "--futures-port", "--seed", "--speed", "--step", "--start", "--history", "--scenario", "--accounts", "--state", "--symbols"]
             guard known.contains(word) else { throw BinanceOptionError.unknown(word) }
             guard let value = rest.popFirst() else { throw BinanceOptionError.missing(word) }
             func number(_ range: ClosedRange<Int64>) throws(BinanceOptionError) -> Int64 {
@@ -53,6 +53,11 @@ struct BinanceOptions {
             case "--history": settings.past.minutes = try number(1...30)
             case "--scenario": scenario = value
             case "--accounts": settings.accounts = try AccountPlan.read(try readFile(value), value)
+            case "--symbols":
+                let names = value.split(separator: ",").map(String.init)
+                let known = Set((SymbolRules.spot + SymbolRules.futures).map(\.name))
+                guard !names.isEmpty, names.allSatisfy(known.contains) else { throw BinanceOptionError.bad(word, value) }
+                settings.symbols = names
             default: state = value
             }
         }

@@ -279,14 +279,14 @@ struct Candles: Codable {
         var opens: [Int64] = []
         if let start {
             var open = interval.start(max(start, earliest))
-            if open < max(start, earliest) { open = interval.next(open) }
+            if open < start { open = interval.next(open) }
             while open <= last, opens.count < limit {
                 opens.append(open)
                 open = interval.next(open)
             }
         } else {
             var open = last
-            while open >= earliest, opens.count < limit {
+            while interval.next(open) > earliest, opens.count < limit {
                 opens.append(open)
                 open = interval.start(open - 1)
             }

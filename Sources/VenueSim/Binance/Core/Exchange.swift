@@ -13,6 +13,8 @@ struct ExchangeSettings {
     var step: Int64 = 250
     var past = Past()
     var accounts: [AccountPlan] = AccountPlan.standard
+    /// The symbols that are traded; nil: all there are.
+    var symbols: [String]?
 }
 
 /// Both products with their accounts, limits and time, without a socket: requests and time come in, answers and events go out.
@@ -44,10 +46,13 @@ final class Exchange {
         for (number, plan) in settings.accounts.enumerated() { made.append(try plan.open(number: number, now: settings.start)) }
         accounts = made
         byKey = Dictionary(made.map { ($0.apiKey, $0) }, uniquingKeysWith: { first, _ in first })
+        func traded(_ product: Product) -> [SymbolRules] {
+            (product == .spot ? SymbolRules.spot : SymbolRules.futures).filter { settings.symbols?.contains($0.name) ?? true }
+        }
         // The market has been going on for a while when the doors open.
         let early = settings.start - Self.warmUp * 1_000
-        spot = SpotEngine(seed: settings.seed, now: early, accounts: made, past: settings.past)
-        futures = FuturesEngine(seed: settings.seed, now: early, accounts: made, past: settings.past)
+        spot = SpotEngine(seed: settings.seed, now: early, accounts: made, symbols: traded(.spot), past: settings.past)
+        futures = FuturesEngine(seed: settings.seed, now: early, accounts: made, symbols: traded(.futures), past: settings.past)
         spot.filledFirst = { [unowned self] account in self.spotLimits.giveBack(account, now: self.now) }
         for second in 0...Self.warmUp where isFresh {
             spot.step(early + second * 1_000, number: lastStep - Self.warmUp + second)
@@ -76,8 +81,8 @@ final class Exchange {
     }
 
     /// Walks a long way in a few steps, as after a night without power.
-    func leap(to time: Int64) {
-        let stride = max(settings.step, (time - now) / 2_000 / settings.step * settings.step)
+    func leap(to time: Int64, steps: Int64 = 2_000) {
+        let stride = max(settings.step, (time - now) / steps / settings.step * settings.step)
         while now + stride <= time {
             now += stride
             lastStep = now / settings.step
