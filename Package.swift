@@ -125,7 +125,7 @@ let tests: [Target] = [
     test("BinanceExchangeTests", "BinanceExchange", "TestSupport"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),
     test("BacktestTests", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun", "HostBacktest"),
-    test("CommandTests", "keel", "HostManifest"),
+    test("CommandTests", "keel", "HostManifest", "TestSupport"),
 ]
 
 // A target without a source yet is left out, so that a checkout always builds.

@@ -37,7 +37,7 @@ enum Main {
     static var usage: String {
         let list = (venues.map { "  \($0.name)    \($0.about)" } + others.map { "  \($0.name)   \($0.about); options of its own: keel-venues \($0.name) --help" }).joined(separator: "\n")
         return """
-            usage: keel-venues VENUE [--port N] [--seed N] [--scenario FILE]
+            usage: keel-venues VENUE [--port N] [--seed N] [--scenario FILE] [--control]
 
             Runs a stand-in on the loopback address until it is stopped. Nothing leaves this machine; every key is made up.
             The first line it prints is "listening on http://127.0.0.1:PORT".
@@ -47,6 +47,8 @@ enum Main {
               --port N          0, the standard: a free one
               --seed N          of everything that looks random; the standard is 1
               --scenario FILE   JSON: what goes wrong and when (docs/venues)
+              --control         obey the lines of keel plugin check on standard input; the first line is then "ready PORT"
+                                (docs/plugin-guide.md)
             """
     }
 
@@ -75,10 +77,15 @@ struct Options {
     var port: UInt16 = 0
     var seed: UInt64 = 1
     var scenario: String?
+    var isControlled = false
 
     init(_ words: [String]) throws(OptionError) {
         var rest = words[...]
         while let word = rest.popFirst() {
+            if word == "--control" {
+                isControlled = true
+                continue
+            }
             guard ["--port", "--seed", "--scenario"].contains(word) else { throw .unknown(word) }
             guard let value = rest.popFirst() else { throw .missing(word) }
             switch word {

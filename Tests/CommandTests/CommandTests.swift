@@ -49,7 +49,7 @@ struct TestCatalogue: PluginCatalogue {
         "DirectRouter": ComponentDescription(id: "keel.direct", name: "Direct", version: "1.0.0", roles: [.router]),
     ]
 
-    func describe(_ entry: PluginEntry, in folder: String) throws(PluginFault) -> LibraryDescription {
+    func describe(_ entry: PluginEntry, in folder: String, allowsUnpinned: Bool) throws(PluginFault) -> LibraryDescription {
         guard let component = Self.components[entry.file] else { throw PluginFault("there is no library \"\(entry.file)\"") }
         let hash = String(repeating: String(entry.file.utf8.first ?? 0, radix: 16), count: 32)
         return LibraryDescription(path: "/lib/\(entry.file)", sha256: hash, isBundled: true, components: [component])

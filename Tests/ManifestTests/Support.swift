@@ -66,7 +66,7 @@ struct TestCatalogue: PluginCatalogue {
         "DirectRouter": library(component("keel.direct", [.router])),
     ]
 
-    func describe(_ entry: PluginEntry, in folder: String) throws(PluginFault) -> LibraryDescription {
+    func describe(_ entry: PluginEntry, in folder: String, allowsUnpinned: Bool) throws(PluginFault) -> LibraryDescription {
         guard let library = libraries[entry.file] else { throw PluginFault("there is no library \"\(entry.file)\"", hint: "build it") }
         return library
     }

@@ -82,6 +82,57 @@ struct VerbTests {
     }
 
     /// However fast the clock runs, and however far the machine falls behind it, the same things happen at the same times.
+    /// Simulated venue, decider and router each in a worker of its own: nothing but the folder's name tells the runs apart.
+    @Test func isolationMakesNoDifference() throws {
+        func run(_ isolation: String) throws -> (summary: RunSummary, orders: String, decisions: String) {
+            try write()
+            let text = try String(contentsOfFile: manifest, encoding: .utf8)
+            var isolated = text
+            for component in ["keel.sim", "keel.emacross", "keel.direct"] {
+                isolated = isolated.replacingOccurrences(of: "\"component\": \"\(component)\",", with: "\"component\": \"\(component)\", \"isolation\": \"\(isolation)\",")
+            }
+            try isolated.write(toFile: manifest, atomically: true, encoding: .utf8)
+            try? FileManager.default.removeItem(atPath: state)
+            let ended = try keel(["run", manifest, "--until", "3h", "--json"])
+            #expect(ended.code == 0, "\(isolation): \(ended.said)")
+            let orders = try keel(["orders", "--manifest", manifest, "--json"])
+            let decisions = try keel(["decisions", "--manifest", manifest, "--json"])
+            #expect(orders.code == 0 && decisions.code == 0)
+            let replay = try keel(["replay", "last", manifest, "--verify", "--json"])
+            #expect(replay.code == 0, "\(isolation): \(replay.said)")
+            return (try JSONDecoder().decode(RunSummary.self, from: Data(ended.said.utf8)), orders.said, decisions.said)
+        }
+        let inside = try run("none"), outside = try run("process")
+        #expect(inside.summary.simulatedSeconds == 3 * 3600 && outside.summary.simulatedSeconds == 3 * 3600)
+        #expect(inside.summary.pipelines[0].fills > 0)
+        #expect(inside.summary.pipelines == outside.summary.pipelines)
+        #expect(inside.orders == outside.orders && inside.orders.count > 100)
+        #expect(inside.decisions == outside.decisions && inside.decisions.count > 1000)
+    }
+
+    @Test func aBacktestRunsIsolatedPluginsTheSame() throws {
+        try write()
+        let tape = temporary.path + "/market.tape"
+        #expect(try keel(["data", "synth", tape, "--instrument", "BTC/USDT", "--bars", "3000", "--tick", "0.01", "--lot", "0.00001", "--seed", "5"]).code == 0)
+        func backtest(_ isolation: String) throws -> String {
+            let ended = try keel(
+                ["backtest", manifest, "--tape", tape, "--json", "--set", "plugins.sim.isolation=\(isolation)", "--set", "plugins.ema.isolation=\(isolation)",
+                 "--set", "plugins.direct.isolation=\(isolation)"])
+            #expect(ended.code == 0, "\(isolation): \(ended.said.prefix(2000))")
+            return ended.said.replacingOccurrences(of: "isolation=\(isolation)", with: "isolation")
+        }
+        let inside = try backtest("none"), outside = try backtest("process")
+        #expect(inside.contains("\"fills\""))
+        #expect(VerbTests.withoutTimings(inside) == VerbTests.withoutTimings(outside))
+    }
+
+    /// A result without what the machine's clock says.
+    static func withoutTimings(_ json: String) -> String {
+        guard var value = try? JSONValue(parsing: json) else { return json }
+        value.set("seconds", nil)
+        return value.text(.canonical)
+    }
+
     @Test func aRunComesToTheSameAtEverySpeed() throws {
         try write()
         let fastest = try keel(["run", manifest, "--until", "2h", "--json"])

@@ -1,10 +1,11 @@
 /* broker.c - the zoo's reference broker: one venue that speaks lines (mock/broker.json plays it).
  *
- *   HELLO key                                           WELCOME | DENIED
+ *   HELLO key                                           WELCOME | DENIED why
  *   NEW id symbol side kind qty limit                   ACK id venue | REJECT id why | FILL id fill qty price fee
  *   CANCEL id                                           CANCELED id | NOCANCEL id why
  *   REPLACE id new-id symbol side kind qty limit        REPLACED id new-id venue
- *   SYNC                                                ORDER id venue side qty filled state limit | FILL ... | BALANCE asset total | END
+ *   SYNC                                                ORDER id venue side qty state limit | FILL ... | BALANCE asset total | END
+ *   (anything)                                          WAIT milliseconds | WAIT | BUDGET used
  */
 #include "plugin.h"
 #include "line.h"
@@ -34,7 +35,15 @@ struct instance {
     int ready;                       /* the venue has let us in */
     uint64_t sync;                   /* the open sync's request */
     int syncing;
+    int polling;                     /* what is being told was asked for by ourselves */
     uint64_t sync_started;
+    uint64_t poll;                   /* timer */
+    keel_time wait_until;            /* the venue said: not before */
+    int budget_short;                /* what is left is for orders */
+    char denied[64];                 /* why the venue doesn't let us in */
+#ifdef DEFECT_B18
+    int told;
+#endif
     struct order orders[MOST];
     int count;
 #ifdef DEFECT_B09
@@ -200,6 +209,23 @@ static keel_fixed fixed(const char *text) {
     return (keel_fixed)(negative ? -value : value);
 }
 
+/* Money: more than 64 bits hold. */
+static keel_amount amount(const char *text) {
+    int negative = *text == '-';
+    if (negative) text++;
+    __int128 value = 0;
+    int decimals = -1;
+    for (; *text; text++) {
+        if (*text == '.') { decimals = 0; continue; }
+        if (*text < '0' || *text > '9' || decimals >= 8 || value > (__int128)1 << 120) break;
+        value = value * 10 + (*text - '0');
+        if (decimals >= 0) decimals++;
+    }
+    for (int i = decimals < 0 ? 0 : decimals; i < 8; i++) value *= 10;
+    if (negative) value = -value;
+    return (keel_amount){(uint64_t)value, (int64_t)(value >> 64)};
+}
+
 static int known_fill(struct order *order, const char *fill_id) {
     for (int i = 0; i < order->fill_count; i++) if (strcmp(order->fills[i], fill_id) == 0) return 1;
     if (order->fill_count < 16) snprintf(order->fills[order->fill_count++], 24, "%.23s", fill_id);
@@ -208,11 +234,12 @@ static int known_fill(struct order *order, const char *fill_id) {
 
 static void fill(struct instance *self, struct order *order, const char *fill_id, keel_fixed qty, keel_fixed price, keel_fixed fee) {
     int known = known_fill(order, fill_id);
-    uint32_t flags = self->syncing ? KEEL_EVF_SNAPSHOT : 0;
+    int telling = self->syncing && !self->polling;
+    uint32_t flags = telling ? KEEL_EVF_SNAPSHOT : 0;
 #ifdef DEFECT_B14
     if (!self->syncing) known = 0;
 #endif
-    if (known && !self->syncing) return;
+    if (known && !telling) return;
     if (!known) {
         order->filled += qty;
         order->notional += (__int128)qty * price;
@@ -240,17 +267,50 @@ static void on_line(void *owner, char *text) {
         return;
     }
     if (strcmp(word[0], "DENIED") == 0) {
+#ifdef DEFECT_B21
+        snprintf(self->denied, sizeof self->denied, "no");
+#else
+        snprintf(self->denied, sizeof self->denied, "%.60s", words > 1 ? word[1] : "no reason given");
+#endif
         link_event(&self->base, KEEL_LINK_DOWN, KEEL_E_AUTH, "venue");
         return;
     }
-    if (strcmp(word[0], "END") == 0) {
+    if (strcmp(word[0], "WAIT") == 0) {
+        long long pause = words > 1 ? atoll(word[1]) : 1500;
+#ifndef DEFECT_B22
+        self->wait_until = self->base.host->now(self->base.host) + pause * 1000000;
+#else
+        (void)pause;
+#endif
         uint64_t request = self->sync;
         self->sync = 0;
-        self->syncing = 0;
+        self->syncing = self->polling = 0;
+        if (request) done(&self->base, request, KEEL_E_RATE, "the venue asks to wait");
+        return;
+    }
+    if (strcmp(word[0], "BUDGET") == 0 && words == 2) {
+        self->budget_short = atoi(word[1]) >= 5900;
+        return;
+    }
+    if (strcmp(word[0], "END") == 0) {
+#ifdef DEFECT_B17
+        /* "Nobody knows it, so it never was." */
+        if (!self->polling) for (int i = self->count - 1; i >= 0; i--) if (self->orders[i].state == KEEL_ORDER_IN_DOUBT) {
+            memmove(&self->orders[i], &self->orders[i + 1], sizeof *self->orders * (size_t)(self->count - i - 1));
+            self->count--;
+        }
+#endif
+        uint64_t request = self->sync;
+        self->sync = 0;
+        self->syncing = self->polling = 0;
+#ifdef DEFECT_B18
+        self->told = 0;
+#endif
         if (request) done(&self->base, request, KEEL_OK, NULL);
         return;
     }
     if (strcmp(word[0], "BALANCE") == 0 && words == 3) {
+        if (self->polling) return;
         struct { keel_ev_balance event; char text[16]; } out;
         memset(&out, 0, sizeof out);
         size_t length = strlen(word[1]) < 16 ? strlen(word[1]) : 16;
@@ -258,14 +318,47 @@ static void on_line(void *owner, char *text) {
         out.event.head.size = (uint32_t)(sizeof out.event + length);
         out.event.head.kind = KEEL_EV_BALANCE;
         out.event.head.flags = self->syncing ? KEEL_EVF_SNAPSHOT : 0;
-        out.event.total = out.event.available = (keel_amount){(uint64_t)fixed(word[2]), 0};
+#ifdef DEFECT_B20
+        keel_fixed total = fixed(word[2]);
+        out.event.total = out.event.available = (keel_amount){(uint64_t)total, total < 0 ? -1 : 0};
+#else
+        out.event.total = out.event.available = amount(word[2]);
+#endif
         out.event.asset = (keel_text){sizeof out.event, (uint32_t)length};
         self->base.host->emit(self->base.host, &out.event.head);
         return;
     }
     if (words >= 2 && strcmp(word[0], "ORDER") == 0) {
         char side[8], qty[32], state[16], limit[32];
-        if (sscanf(text, "ORDER %39s %31s %7s %31s %15s %31s", id_word, venue, side, qty, state, limit) == 6 && id_parse(id_word, &id) && (order = add(self, id))) {
+        int complete = sscanf(text, "ORDER %39s %31s %7s %31s %15s %31s", id_word, venue, side, qty, state, limit) == 6;
+#ifdef DEFECT_B18
+        if (complete && ++self->told > 500) return;  /* the first page is all there is */
+#endif
+        if (complete && strcmp(id_word, "-") == 0) {
+            /* Somebody else's: told, and left alone. */
+            struct order other;
+            memset(&other, 0, sizeof other);
+            snprintf(other.venue, sizeof other.venue, "%s", venue);
+            other.instrument = 1;
+            other.side = strcmp(side, "buy") == 0 ? KEEL_BUY : KEEL_SELL;
+            other.qty = fixed(qty);
+            other.limit = fixed(limit);
+            other.state = KEEL_ORDER_OPEN;
+#ifdef DEFECT_B16
+            other.id = (keel_id){9, (uint64_t)atoi(venue + 1) << 24};
+#endif
+            if (!self->polling) tell_order(self, &other, KEEL_EVF_SNAPSHOT, NULL);
+            return;
+        }
+        if (complete && id_parse(id_word, &id) && self->polling) {
+            /* Only what has changed is news, and a filled one follows with its fills. */
+            if ((order = find(self, id)) && !ended(order) && strcmp(state, "canceled") == 0) {
+                order->state = KEEL_ORDER_CANCELED;
+                tell_order(self, order, 0, NULL);
+            }
+            return;
+        }
+        if (complete && id_parse(id_word, &id) && (order = add(self, id))) {
             snprintf(order->venue, sizeof order->venue, "%s", venue);
             order->side = strcmp(side, "buy") == 0 ? KEEL_BUY : KEEL_SELL;
             order->qty = fixed(qty);
@@ -287,11 +380,16 @@ static void on_line(void *owner, char *text) {
             return;
         }
         if (strcmp(word[0], "REJECT") == 0) {
+#ifdef DEFECT_B26
+            snprintf(why, sizeof why, "rejected");
+#else
+            snprintf(why, sizeof why, "rejected by the venue: %.40s", words > 2 ? word[2] : "no reason given");
+#endif
             if (!ended(order)) {
                 order->state = KEEL_ORDER_REJECTED;
-                tell_order(self, order, 0, "rejected by the venue");
+                tell_order(self, order, 0, why);
             }
-            finish_submit(self, order, KEEL_E_REJECTED, "rejected by the venue");
+            finish_submit(self, order, KEEL_E_REJECTED, why);
             return;
         }
         if (strcmp(word[0], "FILL") == 0 && words == 5) {
@@ -344,7 +442,8 @@ static void on_link(void *owner, int up) {
         return;
     }
     self->ready = 0;
-    self->syncing = 0;
+    self->syncing = self->polling = 0;
+    self->denied[0] = 0;
     link_event(&self->base, KEEL_LINK_DOWN, KEEL_E_NETWORK, "venue");
     if (self->sync) {
         uint64_t request = self->sync;
@@ -397,6 +496,27 @@ static keel_status start(keel_instance *instance, keel_error *error) {
 #endif
     }
     base_started(&self->base);
+    self->wait_until = 0;
+    self->budget_short = 0;
+    self->denied[0] = 0;
+#ifdef DEFECT_B23
+    self->base.host->put(self->base.host, str("session"), self->key, strlen(self->key));
+#endif
+#ifdef DEFECT_B25
+    {
+        /* The live venue, "only to see whether it is up". */
+        struct sockaddr_in live = {.sin_family = AF_INET, .sin_port = htons(1), .sin_addr.s_addr = htonl(0x7f000002)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd >= 0) {
+            (void)!connect(fd, (struct sockaddr *)&live, sizeof live);
+            close(fd);
+        }
+    }
+#endif
+#ifndef DEFECT_B19
+    /* A stream may fall silent without ending: what is open is asked for now and then. */
+    self->base.host->timer(self->base.host, 10000000000ll, 10000000000ll, 2, &self->poll);
+#endif
     self->line = (struct line){.host = self->base.host, .owner = self, .port = (int)self->port, .fd = -1, .on_line = on_line, .on_link = on_link};
     line_open(&self->line);
     return KEEL_OK;
@@ -406,9 +526,26 @@ static keel_status stop(keel_instance *instance, keel_time deadline, uint64_t re
     (void)deadline;
     struct instance *self = (struct instance *)instance;
     if (self->base.state != RUNNING) return fail(error, KEEL_E_STATE, "stop needs a running instance");
+    int open = 0;
+    for (int i = 0; i < self->count; i++) if (self->orders[i].state == KEEL_ORDER_OPEN) {
+        open++;
+#ifdef DEFECT_B24
+        char line[64] = "CANCEL ";
+        id_text(self->orders[i].id, line + 7);
+        strcat(line, "\n");
+        line_send(&self->line, line);
+#endif
+    }
+    if (open) {
+        char text[80];
+        snprintf(text, sizeof text, "stopped with %d open orders: they stay at the venue", open);
+        say(&self->base, KEEL_LOG_WARN, text);
+    }
+    if (self->poll) self->base.host->timer_stop(self->base.host, self->poll);
+    self->poll = 0;
     line_close(&self->line);
     self->ready = 0;
-    self->syncing = 0;
+    self->syncing = self->polling = 0;
     if (self->sync) done(&self->base, self->sync, KEEL_E_STATE, "stopped");
     self->sync = 0;
     for (int i = 0; i < self->count; i++) {
@@ -436,6 +573,14 @@ static void on_wake(keel_instance *instance) { base_wake(&((struct instance *)in
 static void on_timer(keel_instance *instance, uint64_t timer, uint64_t tag) {
     struct instance *self = (struct instance *)instance;
     if (tag == LINE_TIMER_TAG) { line_timer(&self->line, timer); return; }
+    if (tag == 2) {
+        int open = 0;
+        for (int i = 0; i < self->count; i++) open += self->orders[i].state == KEEL_ORDER_OPEN;
+        if (!open || !self->ready || self->syncing || self->budget_short || self->base.host->now(self->base.host) < self->wait_until) return;
+        self->syncing = self->polling = 1;
+        line_send(&self->line, "SYNC\n");
+        return;
+    }
     for (int i = 0; i < self->count; i++) {
         struct order *order = &self->orders[i];
         if (order->timer != timer) continue;
@@ -528,7 +673,9 @@ static keel_status submit(keel_instance *instance, const keel_order *wanted, uin
 #ifndef DEFECT_B11
     if (find(self, wanted->id)) return fail(error, KEEL_E_DUPLICATE, "this order id was used before");
 #endif
+    if (self->denied[0]) return fail(error, KEEL_E_AUTH, "the venue refuses us: %s", self->denied);
     if (!self->ready) return fail(error, KEEL_E_NETWORK, "not connected");
+    if (self->base.host->now(self->base.host) < self->wait_until) return fail(error, KEEL_E_RATE, "the venue asks to wait");
     char line[300] = "NEW ", key[40] = "o.";
     new_line(wanted, &about, line + 4);
     id_text(wanted->id, key + 2);
@@ -621,7 +768,13 @@ static keel_status sync_(keel_instance *instance, keel_time since, uint64_t requ
     (void)since;
     struct instance *self = (struct instance *)instance;
     if (self->base.state != RUNNING) return fail(error, KEEL_E_STATE, "sync needs a running instance");
+    if (self->denied[0]) return fail(error, KEEL_E_AUTH, "the venue refuses us: %s", self->denied);
     if (!self->ready) return fail(error, KEEL_E_NETWORK, "not connected");
+    if (self->base.host->now(self->base.host) < self->wait_until) return fail(error, KEEL_E_RATE, "the venue asks to wait");
+#ifndef DEFECT_B22
+    if (self->budget_short) return fail(error, KEEL_E_RATE, "the budget is nearly used up: what is left is for orders");
+#endif
+    if (self->polling) return fail(error, KEEL_E_AGAIN, "a question of our own is still open");
     if (self->sync) return fail(error, KEEL_E_AGAIN, "a sync is already running");
 #ifdef DEFECT_B15
     /* "Makes sure" that what was kept is sent: once after a start. */

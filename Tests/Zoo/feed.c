@@ -1,6 +1,8 @@
 /* feed.c - the zoo's reference feed: a venue that speaks lines (mock/feed.json plays it).
  *
- *   SUB symbol      OK symbol, then  Q symbol bid bid-qty ask ask-qty milliseconds  again and again
+ *   SUB symbol      OK symbol, then  Q symbol bid bid-qty ask ask-qty milliseconds [number]  again and again
+ *   SNAP symbol     IMG symbol number: what is numbered higher follows
+ *   (anything)      WAIT milliseconds | WAIT
  *   UNSUB symbol    OK symbol
  */
 #include "plugin.h"
@@ -13,6 +15,8 @@ struct stream {
     char symbol[32];
     uint64_t request;   /* subscribe's or unsubscribe's, until its DONE */
     int wanted;
+    long long number;   /* of the last quote, 0: they have none */
+    int asked;          /* for an image */
 #ifdef DEFECT_F04
     int times;
 #endif
@@ -26,6 +30,10 @@ struct instance {
     struct stream streams[MOST];
     int count;
     uint64_t told;
+    keel_time wait_until;
+#ifdef DEFECT_F13
+    struct past { struct past *next; keel_ev_quote quote; } *past;
+#endif
 };
 
 static const char schema[] =
@@ -60,6 +68,18 @@ static void forget(struct instance *self, struct stream *stream) {
     *stream = self->streams[--self->count];
 }
 
+/* False for a number that a keel_fixed can't hold exactly. */
+static int exact(const char *text) {
+#ifdef DEFECT_F15
+    (void)text;
+    return 1;
+#else
+    const char *point = strchr(text, '.');
+    if (!point || strlen(point + 1) <= 8) return 1;
+    return strspn(point + 9, "0") == strlen(point + 9);
+#endif
+}
+
 static keel_fixed fixed(const char *text) {
     keel_fixed value = 0;
     int decimals = -1;
@@ -77,14 +97,55 @@ static keel_fixed fixed(const char *text) {
 static void on_line(void *owner, char *text) {
     struct instance *self = owner;
     char symbol[32], bid[32], bid_qty[32], ask[32], ask_qty[32];
-    long long ms = 0;
-    if (sscanf(text, "Q %31s %31s %31s %31s %31s %lld", symbol, bid, bid_qty, ask, ask_qty, &ms) == 6) {
+    long long ms = 0, number = 0;
+    if (sscanf(text, "IMG %31s %lld", symbol, &number) == 2) {
+        struct stream *stream = by_symbol(self, symbol);
+        if (stream) {
+            stream->number = number;
+            stream->asked = 0;
+        }
+        return;
+    }
+    if (strncmp(text, "WAIT", 4) == 0) {
+        long long pause = text[4] ? atoll(text + 5) : 1500;
+#ifndef DEFECT_F11
+        self->wait_until = self->base.host->now(self->base.host) + pause * 1000000;
+#else
+        (void)pause;
+#endif
+        for (int i = self->count - 1; i >= 0; i--) if (self->streams[i].request) {
+            uint64_t request = self->streams[i].request;
+            forget(self, &self->streams[i]);
+            done(&self->base, request, KEEL_E_RATE, "the venue asks to wait");
+        }
+        return;
+    }
+    int fields = sscanf(text, "Q %31s %31s %31s %31s %31s %lld %lld", symbol, bid, bid_qty, ask, ask_qty, &ms, &number);
+    if (fields >= 6) {
         struct stream *stream = by_symbol(self, symbol);
 #ifndef DEFECT_F03
         if (!stream || !stream->wanted) return;
 #else
         if (!stream) return;
 #endif
+#ifndef DEFECT_F09
+        if (fields == 7) {
+            if (stream->asked) return;
+            if (stream->number && number != stream->number + 1) {
+                /* Something was lost: nothing is told until the image is here. */
+                char line[64];
+                snprintf(line, sizeof line, "SNAP %s\n", stream->symbol);
+                stream->asked = 1;
+                line_send(&self->line, line);
+                return;
+            }
+            stream->number = number;
+        }
+#endif
+        if (!exact(bid) || !exact(ask) || !exact(bid_qty) || !exact(ask_qty)) {
+            say(&self->base, KEEL_LOG_WARN, "a number of the venue has more decimals than can be told: left out");
+            return;
+        }
         keel_ev_quote quote;
         memset(&quote, 0, sizeof quote);
         quote.head.size = sizeof quote;
@@ -96,6 +157,20 @@ static void on_line(void *owner, char *text) {
         quote.ask = fixed(ask);
         quote.ask_qty = fixed(ask_qty);
         self->told++;
+#ifdef DEFECT_F12
+        quote.head.at_source = self->base.host->now(self->base.host);
+#endif
+#ifdef DEFECT_F13
+        struct past *past = malloc(sizeof *past);
+        if (past) {
+            past->quote = quote;
+            past->next = self->past;
+            self->past = past;
+        }
+#endif
+#ifdef DEFECT_F14
+        quote.head.at_source = ms % 86400000 * 1000000;
+#endif
 #ifdef DEFECT_F06
         if (self->told % 7 == 0) quote.head.at_source -= 60000000000ll;
 #endif
@@ -144,6 +219,10 @@ static void on_link(void *owner, int up) {
         }
 #endif
     }
+#ifdef DEFECT_F10
+    /* A connection that never said anything useful is no news. */
+    if (!up && !self->told) return;
+#endif
     link_event(&self->base, up ? KEEL_LINK_UP : KEEL_LINK_DOWN, up ? KEEL_OK : KEEL_E_NETWORK, "venue");
 }
 
@@ -161,6 +240,13 @@ static keel_status stop(keel_instance *instance, keel_time deadline, uint64_t re
     struct instance *self = (struct instance *)instance;
     if (self->base.state != RUNNING) return fail(error, KEEL_E_STATE, "stop needs a running instance");
     line_close(&self->line);
+#ifdef DEFECT_F13
+    while (self->past) {
+        struct past *next = self->past->next;
+        free(self->past);
+        self->past = next;
+    }
+#endif
     for (int i = 0; i < self->count; i++) if (self->streams[i].request) done(&self->base, self->streams[i].request, KEEL_E_STATE, "stopped");
     self->count = 0;
     base_stopped(&self->base, request);
@@ -200,6 +286,7 @@ static keel_status subscribe(keel_instance *instance, keel_instrument_id id, uin
 #endif
     }
     if (about.venue_symbol.len == 0 || about.venue_symbol.len > 31) return fail(error, KEEL_E_INVALID, "the instrument has no venue symbol");
+    if (self->base.host->now(self->base.host) < self->wait_until) return fail(error, KEEL_E_RATE, "the venue asks to wait");
 #ifdef DEFECT_F05
     static char *volatile lost;
     lost = malloc(2048);

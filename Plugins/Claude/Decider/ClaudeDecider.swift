@@ -7,6 +7,7 @@ private final class Pending {
     let instrument: UInt32
     let hash: keel_hash
     let last: Fixed
+    let allowance: Allowance
     let deadline: Int64
     let standing: JSONValue
     let moving: JSONValue
@@ -22,6 +23,7 @@ private final class Pending {
         instrument = snapshot.instrument
         hash = snapshot.pointer.pointee.hash
         last = snapshot.last
+        allowance = Allowance(snapshot)
         standing = Prompt.standing(snapshot, masked: masked)
         moving = Prompt.moving(snapshot, masked: masked)
     }
@@ -151,7 +153,7 @@ public final class ClaudeDecider: Decider, Describing {
             guard let self, let pending, !pending.ended else { return }
             switch result {
             case .success(let response):
-                let outcome = Reply.read(response, last: pending.last)
+                let outcome = Reply.read(response, last: pending.last).within(pending.allowance)
                 self.store(request.key, response.status, response.body, outcome)
                 self.arrived(pending, outcome, cost: self.cost(of: outcome))
             case .failure(.notSent(let error)), .failure(.inDoubt(let error)):
@@ -183,7 +185,8 @@ public final class ClaudeDecider: Decider, Describing {
             pending.run = nil
             switch result {
             case .success(let bytes):
-                let (outcome, cost) = CommandReply.read(bytes, last: pending.last)
+                let (read, cost) = CommandReply.read(bytes, last: pending.last)
+                let outcome = read.within(pending.allowance)
                 self.store("command/\(request.key)", 0, bytes, outcome)
                 self.arrived(pending, outcome, cost: cost)
             case .failure(let error): self.arrived(pending, .network(error.message), cost: .zero)

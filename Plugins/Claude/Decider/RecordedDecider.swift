@@ -42,6 +42,7 @@ public final class RecordedDecider: Decider, Describing {
     }
 
     public func decide(_ snapshot: Snapshot, deadline: Int64, _ request: Request) throws {
+        guard deadline <= 0 || deadline > host.now else { throw PluginError(.timeout, "timed_out: the deadline has passed") }
         let asked = try ModelRequest(
             settings, standing: Prompt.standing(snapshot, masked: settings.masked), moving: Prompt.moving(snapshot, masked: settings.masked))
         guard let reply = book?.replies[asked.key] else {
@@ -50,7 +51,7 @@ public final class RecordedDecider: Decider, Describing {
         }
         var head = HTTPHead()
         head.status = reply.status
-        let outcome = Reply.read(HTTPResponse(head: head, body: reply.body), last: snapshot.last)
+        let outcome = Reply.read(HTTPResponse(head: head, body: reply.body), last: snapshot.last).within(Allowance(snapshot))
         guard case .answer(let answer, let usage, let model) = outcome else {
             throw outcome.error ?? PluginError(.internalFault, outcome.name)
         }

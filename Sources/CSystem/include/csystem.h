@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "loop.h"
+#include "netwatch.h"
 #include "worker.h"
 
 /* prctl(PR_SET_PDEATHSIG, signal): this process gets `signal` when its parent thread ends. */

@@ -13,6 +13,8 @@ extension Verb {
         .replay,
         .doctor,
         .runBench,
+        .pluginList,
+        .pluginInfo,
         .pluginNew,
         .pluginCheck,
         .pluginCheckChild,

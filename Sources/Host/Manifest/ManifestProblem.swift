@@ -38,6 +38,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case singleTwice(component: String, first: String)
         case badSchema(component: String, fault: String)
         case complaint(String)
+        case unanswered(String)
         case secretNotGranted(String)
         case secret(SecretError)
         case liveSwitchMissing(found: String?)
@@ -109,6 +110,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case .singleTwice(let component, let first): "\(component) allows one instance a process, and \"\(first)\" is one already"
         case .badSchema(let component, let fault): "the plugin's own config_schema is wrong (\(component)): \(fault)"
         case .complaint(let text): "the plugin refuses it: \(text)"
+        case .unanswered(let text): "the plugin can't be asked about it: \(text)"
         case .secretNotGranted(let name): "the plugin is not granted the secret \"\(name)\""
         case .secret(let error): error.what
         case .liveSwitchMissing(let found):
@@ -142,6 +144,7 @@ public struct ManifestProblem: Sendable, Equatable {
         case .duplicateComponent: "an id belongs to one library: remove one of them"
         case .wrongPin: "if you trust the new library, run: keel plugin pin"
         case .notPinned: "run: keel plugin pin"
+        case .unanswered: "this is the plugin author's to mend: keel plugin check says more"
         case .needsProcess: "write \"isolation\": \"process\""
         case .singleTwice: "write \"isolation\": \"process\" for one of them"
         case .secretNotGranted(let name): "add \"\(name)\" to the plugin's \"secrets\""

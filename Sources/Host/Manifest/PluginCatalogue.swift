@@ -3,8 +3,9 @@ import PluginKit
 /// What there is to know about plugins without running them in this process. The loader's side implements it; a check
 /// without one looks at the manifest alone.
 public protocol PluginCatalogue {
-    /// What the entry's library offers, or why it can't be used. Asked once for each enabled entry.
-    func describe(_ entry: PluginEntry, in folder: String) throws(PluginFault) -> LibraryDescription
+    /// What the entry's library offers, or why it can't be used. Asked once for each enabled entry. A library that is not the pinned one, or that
+    /// has no pin where it needs one, is refused before any of its code runs.
+    func describe(_ entry: PluginEntry, in folder: String, allowsUnpinned: Bool) throws(PluginFault) -> LibraryDescription
 
     /// What the component's own `check_config` says about a configuration that obeys its schema. Empty: nothing.
     func complaints(about config: JSONValue, of entry: PluginEntry, in folder: String) -> [PluginComplaint]
@@ -22,7 +23,7 @@ public enum BrokerEndpoints: String, Sendable {
     case live, paper
     /// It was asked and didn't say.
     case unknown
-    /// It can't be asked before it runs. The host asks it when it is made, before anything trades.
+    /// It can't be asked before it runs, or asking it came to nothing. The host asks it when it is made, before anything trades.
     case notAsked
 }
 
@@ -83,12 +84,22 @@ public struct ComponentDescription: Sendable, Equatable {
 
 /// Why a library can't be used: what happened, to what, and what to do.
 public struct PluginFault: Error, Sendable, Equatable {
+    /// What of the entry it is about.
+    public enum Concern: Sendable, Equatable {
+        case library
+        /// The pin names another library than the one found.
+        case wrongPin(found: String)
+        case noPin
+    }
+
     public var what: String
     public var hint: String?
+    public var concern: Concern
 
-    public init(_ what: String, hint: String? = nil) {
+    public init(_ what: String, hint: String? = nil, concern: Concern = .library) {
         self.what = what
         self.hint = hint
+        self.concern = concern
     }
 }
 
@@ -97,9 +108,12 @@ public struct PluginComplaint: Sendable, Equatable {
     /// Into the configuration.
     public var path: JSONPath
     public var message: String
+    /// It could not be asked: the message says what happened instead.
+    public var isUnanswered: Bool
 
-    public init(_ path: JSONPath, _ message: String) {
+    public init(_ path: JSONPath, _ message: String, isUnanswered: Bool = false) {
         self.path = path
         self.message = message
+        self.isUnanswered = isUnanswered
     }
 }

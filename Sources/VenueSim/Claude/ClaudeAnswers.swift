@@ -10,7 +10,9 @@ enum ClaudeAnswers {
         var answer = value(schema, &random)
         // A trading decision must make sense as a whole: no size with HOLD, a wake price near the last one.
         if answer.find("action") != nil, answer.find("size_fraction") != nil {
-            let action = answer.find("action")?.asText ?? "HOLD"
+            var action = answer.find("action")?.asText ?? "HOLD"
+            if !isAllowed(action, body) { action = "HOLD" }
+            answer.set("action", JSONValue(action))
             answer.set("size_fraction", action == "HOLD" ? 0 : JSONValue(.number(JSONNumber("0.0\(1 + random.below(9))") ?? JSONNumber(0))))
             answer.set("wake_conditions", [])
             answer.set("signals", [["name": "trend", "direction": JSONValue(action == "SELL" ? "DOWN" : "UP"), "confidence": JSONValue(.number(JSONNumber("0.6") ?? JSONNumber(0)))]])
@@ -18,6 +20,21 @@ enum ClaudeAnswers {
             answer.set("valid_seconds", 60)
         }
         return answer.text(.compact)
+    }
+
+    /// Whether the facts in the prompt allow the action, as a model that reads them would see it.
+    private static func isAllowed(_ action: String, _ body: JSONValue) -> Bool {
+        guard action == "BUY" || action == "SELL" else { return true }
+        let blocks = (body.find("messages")?.asList ?? []).flatMap { $0.find("content")?.asList ?? [] }
+        let facts = blocks.compactMap { block in block.find("text")?.asText.flatMap { try? JSONValue(parsing: $0) } }
+        guard let limits = facts.compactMap({ $0.find("limits") }).first else { return true }
+        func may(_ name: String) -> Bool { limits.find(name)?.asBool ?? true }
+        // The stand-in's own sizes end at a tenth.
+        if let most = limits.find("max_fraction")?.asText.flatMap(Double.init), most < 0.1 { return false }
+        if action == "BUY" { return may("may_buy") }
+        let position = facts.compactMap { $0.find("position") }.first
+        let isLong = position?.find("quantity")?.asText.map { !$0.hasPrefix("-") } ?? false
+        return may("may_sell") && (isLong || may("may_short"))
     }
 
     static func value(_ schema: JSONValue, _ random: inout SeededGenerator) -> JSONValue {

@@ -13,6 +13,7 @@ func runClaude(_ options: Options) throws {
     }
     let reactor = PollReactor()
     let server = try ClaudeServer(port: options.port, seed: options.seed, scenario: scenario, on: reactor)
+    if options.isControlled { return ControlLines(server, ports: [(nil, server.port)], on: reactor).serve() }
     print("listening on http://127.0.0.1:\(server.port)")
     fflush(nil)
     while true { reactor.turn(most: 1_000_000_000) }
@@ -26,9 +27,10 @@ final class ClaudeServer {
     private var scenario: ClaudeScenario
     private var cache = Cache()
     private var messages = 0
-    private var requests = 0
+    private(set) var requests = 0
     private var log: [JSONValue] = []
     private var remaining = 1_000
+    private var open: [ObjectIdentifier: HTTPConnection] = [:]
     var port: UInt16 { server?.port ?? 0 }
 
     init(port: UInt16, seed: UInt64, scenario: ClaudeScenario, on reactor: Reactor) throws(NetError) {
@@ -39,6 +41,7 @@ final class ClaudeServer {
     }
 
     private func handle(_ request: HTTPServer.Request) {
+        keep(request.connection)
         if request.path == "/__fake/scenario" {
             do throws(ScenarioError) {
                 scenario = try ClaudeScenario(request.body)
@@ -68,6 +71,26 @@ final class ClaudeServer {
         } catch {
             respond(request, id, error.status, errorBody(error.type, error.message, id))
         }
+    }
+
+    // MARK: the checks' control lines
+
+    var connections: [HTTPConnection] { Array(open.values) }
+
+    private func keep(_ connection: HTTPConnection) {
+        let key = ObjectIdentifier(connection)
+        guard open.updateValue(connection, forKey: key) == nil else { return }
+        connection.onGone = { [weak self] in self?.open[key] = nil }
+    }
+
+    /// Nothing has been asked yet, and every request meets this step.
+    func startAfresh(with step: ClaudeStep) {
+        scenario = ClaudeScenario()
+        scenario.otherwise = step
+        cache = Cache()
+        requests = 0
+        remaining = 1_000
+        log.removeAll()
     }
 
     private static func model(_ name: String) -> JSONValue {

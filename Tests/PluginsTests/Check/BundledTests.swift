@@ -8,7 +8,7 @@ struct BundledCheckTests {
     /// Libraries built beside the tests.
     static let built: [String] = {
         let folder = URL(fileURLWithPath: Child.program).deletingLastPathComponent().path
-        return ["Sim", "DirectRouter", "EMACross", "ZScore", "Rules"].map { folder + "/lib\($0).so" }.filter { FileManager.default.fileExists(atPath: $0) }
+        return ["Sim", "DirectRouter", "EMACross", "ZScore", "Rules", "Claude"].map { folder + "/lib\($0).so" }.filter { FileManager.default.fileExists(atPath: $0) }
     }()
 
     @Test("a bundled plugin passes", .enabled(if: !built.isEmpty, "no bundled plugin is built beside the tests"), arguments: built)

@@ -63,7 +63,8 @@ struct ZooPlugin: Sendable, CustomTestStringConvertible {
         case .broker:
             """
             { "config": { "port": "${mock.port}", "key": { "$secret": "zoo.key" } }, "secrets": { "zoo.key": "zoo-key" },
-              "venue": { "recorded": "\(folder)/mock/broker.json" } }
+              "venue": { "recorded": "\(folder)/mock/broker.json" }, "notices_within": "30s", "stop": { "leave": {} },
+              "environments": [{ "name": "paper", "config": {}, "hosts": ["127.0.0.1"] }] }
             """
         case .feed: #"{ "config": { "port": "${mock.port}" }, "venue": { "recorded": "\#(folder)/mock/feed.json" } }"#
         case .remote: #"{ "config": { "port": "${mock.port}" }, "venue": { "recorded": "\#(folder)/mock/decider.json" } }"#
@@ -138,6 +139,17 @@ struct ZooPlugin: Sendable, CustomTestStringConvertible {
         ZooPlugin("B13", .broker, "forgets an order it has given up on"),
         ZooPlugin("B14", .broker, "counts a fill as often as it is told"),
         ZooPlugin("B15", .broker, "sends the last order again after a restart"),
+        ZooPlugin("B16", .broker, "takes somebody else's orders for its own"),
+        ZooPlugin("B17", .broker, "forgets an order the venue doesn't know yet"),
+        ZooPlugin("B18", .broker, "tells the first page of the open orders only"),
+        ZooPlugin("B19", .broker, "believes the stream, and asks for nothing"),
+        ZooPlugin("B20", .broker, "counts money in 64 bits"),
+        ZooPlugin("B21", .broker, "says \"no\", whatever the reason"),
+        ZooPlugin("B22", .broker, "doesn't wait when it is told to"),
+        ZooPlugin("B23", .broker, "keeps its key with put"),
+        ZooPlugin("B24", .broker, "cancels what it was to leave"),
+        ZooPlugin("B25", .broker, "looks whether the live venue is up"),
+        ZooPlugin("B26", .broker, "keeps the venue's reason to itself"),
         ZooPlugin("F01", .feed, "subscribes to instruments that don't exist"),
         ZooPlugin("F02", .feed, "takes any channel"),
         ZooPlugin("F03", .feed, "goes on after unsubscribe"),
@@ -146,6 +158,13 @@ struct ZooPlugin: Sendable, CustomTestStringConvertible {
         ZooPlugin("F06", .feed, "goes back in time"),
         ZooPlugin("F07", .feed, "swaps bid and ask"),
         ZooPlugin("F08", .feed, "doesn't subscribe again after a reconnect"),
+        ZooPlugin("F09", .feed, "doesn't look at the numbers"),
+        ZooPlugin("F10", .feed, "keeps a useless connection to itself"),
+        ZooPlugin("F11", .feed, "asks again at once when told to wait"),
+        ZooPlugin("F12", .feed, "takes the host's time for the venue's"),
+        ZooPlugin("F13", .feed, "keeps every quote until it is stopped"),
+        ZooPlugin("F14", .feed, "takes the time of day for the time"),
+        ZooPlugin("F15", .feed, "cuts off what doesn't fit"),
         ZooPlugin("D01", .decider, "decides twice"),
         ZooPlugin("D02", .decider, "is twice as sure as one can be"),
         ZooPlugin("D03", .decider, "doesn't look at the deadline"),

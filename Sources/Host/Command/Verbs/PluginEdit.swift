@@ -53,9 +53,9 @@ extension Verb {
         guard let catalogue = call.surroundings.catalogue?(file) else { throw Failure(.error, "this program was built without the plugin loader") }
         // Pins are set for libraries that are there; whether the rest of the manifest is valid is another question.
         let report = ManifestReader(environment: call.environment, checksSecrets: false).check(file, catalogue: catalogue)
-        guard let document = report.document else {
+        guard let document = report.document, document.root.asObject != nil else {
             for problem in report.problems { call.terminal.error(report.styled(problem, call.terminal)) }
-            throw Failure(.invalid, "\(file.name) is not JSON: nothing was pinned")
+            throw Failure(.invalid, "\(file.name) is no manifest: nothing was pinned")
         }
         let entries = document.root.find("plugins")?.asObject?.members ?? []
         let names = call.arguments.isEmpty ? entries.filter { $0.value.find("enabled")?.asBool ?? true }.map(\.name) : call.arguments
@@ -75,7 +75,7 @@ extension Verb {
                 plugin.component = entry.value.find("component")?.asText ?? ""
                 plugin.file = entry.value.find("file")?.asText ?? ""
                 do {
-                    library = try catalogue.describe(plugin, in: file.folder)
+                    library = try catalogue.describe(plugin, in: file.folder, allowsUnpinned: true)
                 } catch {
                     throw Failure(.invalid, "\(name) can't be pinned: \(error.what)", hint: error.hint)
                 }

@@ -44,15 +44,19 @@ struct CatalogueCheck {
     private mutating func check(_ entry: PluginEntry) -> JSONValue? {
         let library: LibraryDescription
         do {
-            library = try catalogue.describe(entry, in: file.folder)
+            library = try catalogue.describe(entry, in: file.folder, allowsUnpinned: mode != .live)
         } catch {
-            add(entry, "file", .plugin(error))
+            switch error.concern {
+            case .library: add(entry, "file", .plugin(error))
+            case .wrongPin(let found): add(entry, "sha256", .wrongPin(found: found))
+            case .noPin: add(entry, "sha256", .notPinned)
+            }
             return nil
         }
         libraries[entry.name] = library
-        if let pin = entry.sha256 {
-            if pin != library.sha256 { add(entry, "sha256", .wrongPin(found: library.sha256)) }
-        } else if !library.isBundled {
+        if let pin = entry.sha256, pin != library.sha256 {
+            add(entry, "sha256", .wrongPin(found: library.sha256))
+        } else if entry.sha256 == nil, !library.isBundled {
             add(entry, "sha256", .notPinned, mode == .live ? .error : .warning)
         }
         guard let component = library.components.first(where: { $0.id == entry.component }) else {
@@ -88,7 +92,9 @@ struct CatalogueCheck {
         guard !issues.contains(where: { !$0.isWarning }) else { return nil }
         for complaint in catalogue.complaints(about: config, of: entry, in: file.folder) {
             let complaintPath = path.appending(complaint.path)
-            problems.append(ManifestProblem(complaintPath, start: document.root.find(complaintPath)?.start ?? start, .complaint(complaint.message)))
+            problems.append(ManifestProblem(
+                complaintPath, start: document.root.find(complaintPath)?.start ?? start,
+                complaint.isUnanswered ? .unanswered(complaint.message) : .complaint(complaint.message)))
         }
         return config
     }

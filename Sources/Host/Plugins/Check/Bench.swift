@@ -99,32 +99,35 @@ final class Bench {
 
     // MARK: configurations
 
-    /// The profile's configuration with the scenario's members and the mock's address in place.
-    func config(unreachable: Bool = false) throws -> JSONValue {
-        var object = profile.config
+    /// The profile's configuration with the scenario's members and the mock's address in place; `over`: members that go over it, null removes one.
+    func config(unreachable: Bool = false, over: JSONObject = JSONObject()) throws -> JSONValue {
+        var whole = JSONValue(profile.config)
+        for member in over.members { whole.set(member.name, member.value.isNull ? nil : member.value) }
+        var object = whole.asObject ?? profile.config
         if case .inline(let scenarios) = profile.venue, let scenario, let found = scenarios.first(where: { $0.scenario == scenario }) {
             var value = JSONValue(object)
             for member in found.overrides.members { value.set(member.name, member.value) }
             object = value.asObject ?? object
         }
         let port = unreachable ? 1 : (hasMock ? try venue().port : 1)
-        return Bench.place(JSONValue(object), port)
+        return Bench.place(JSONValue(object), port, unreachable || !hasMock ? [:] : try venue().ports)
     }
 
     func configText(unreachable: Bool = false) throws -> String { try config(unreachable: unreachable).text(.compact) }
 
     /// Puts the mock's address where the profile has its placeholders.
-    static func place(_ value: JSONValue, _ port: Int) -> JSONValue {
+    static func place(_ value: JSONValue, _ port: Int, _ ports: [String: Int] = [:]) -> JSONValue {
         switch value.content {
         case .text(let text):
             if text == "${mock.port}" { return JSONValue(port) }
             if text == "${mock.host}" { return JSONValue("127.0.0.1") }
-            if text.contains("${mock.") {
-                return JSONValue(text.replacing("${mock.port}", with: String(port)).replacing("${mock.host}", with: "127.0.0.1"))
-            }
-            return value
-        case .list(let items): return JSONValue(items.map { place($0, port) })
-        case .object(let object): return JSONValue(JSONObject(object.members.map { ($0.name, place($0.value, port)) }))
+            guard text.contains("${mock.") else { return value }
+            if let named = ports.first(where: { text == "${mock.port.\($0.key)}" }) { return JSONValue(named.value) }
+            var filled = text.replacing("${mock.port}", with: String(port)).replacing("${mock.host}", with: "127.0.0.1")
+            for (name, number) in ports { filled = filled.replacing("${mock.port.\(name)}", with: String(number)) }
+            return JSONValue(filled)
+        case .list(let items): return JSONValue(items.map { place($0, port, ports) })
+        case .object(let object): return JSONValue(JSONObject(object.members.map { ($0.name, place($0.value, port, ports)) }))
         default: return value
         }
     }

@@ -43,7 +43,7 @@ public struct Check: Sendable {
     /// Every check, in the order they run.
     public static let all: [Check] =
         libraryChecks + entryChecks + configChecks + lifecycleChecks + memoryChecks + stateChecks + processChecks + threadChecks
-        + feedChecks + brokerChecks + deciderChecks + routerChecks
+        + feedChecks + feedVenueChecks + brokerChecks + brokerVenueChecks + deciderChecks + routerChecks
 }
 
 /// What a check came to.

@@ -11,6 +11,13 @@ public struct CheckProfile: Sendable {
         case command([String])
     }
 
+    struct Environment: Sendable {
+        var name: String
+        var config: JSONObject
+        /// Shell patterns.
+        var hosts: [String]
+    }
+
     public struct Skip: Sendable {
         public var check: String
         public var reason: String
@@ -25,6 +32,15 @@ public struct CheckProfile: Sendable {
     var quantity = Fixed(raw: 30_000_000)
     var venue = Venue.none
     public var skips: [Skip] = []
+    /// How long the plugin may take to notice by itself what the venue's stream doesn't say, for B19.
+    var noticesWithin: keel_span = .seconds(60)
+    /// For B24: members that go over the configuration, to have stop leave open orders or cancel them.
+    var stopLeaves: JSONObject?
+    var stopCancels: JSONObject?
+    /// For B25: what isn't live, and which hosts it may look for.
+    var environments: [Environment] = []
+    /// For B25: members that mix environments.
+    var mixed: [JSONObject] = []
     /// State version to the file with a sample of it.
     var states: [UInt32: String] = [:]
     /// The same library built with a sanitizer, for M05.
@@ -65,6 +81,20 @@ public struct CheckProfile: Sendable {
             case "quantity": quantity = try field.fixed
             case "venue": venue = try CheckProfile.venue(field)
             case "skip": skips = try field.list.map { Skip(check: try $0["check"].text, reason: try $0["reason"].text) }
+            case "notices_within": noticesWithin = try CheckProfile.span(field)
+            case "stop":
+                for (way, members) in try field.members {
+                    switch way {
+                    case "leave": stopLeaves = try CheckProfile.object(members)
+                    case "cancel": stopCancels = try CheckProfile.object(members)
+                    default: throw CheckProfileError.unknownKey(way, "leave or cancel")
+                    }
+                }
+            case "environments":
+                environments = try field.list.map {
+                    Environment(name: try $0["name"].text, config: try CheckProfile.object($0["config"]), hosts: try $0["hosts"].list.map { try $0.text })
+                }
+            case "mixed": mixed = try field.list.map(CheckProfile.object)
             case "states":
                 for (version, path) in try field.members {
                     guard let number = UInt32(version) else { throw CheckProfileError.badVersion(version) }
@@ -83,7 +113,17 @@ public struct CheckProfile: Sendable {
 
     private static let keys = [
         "config", "secrets", "instrument", "price", "quantity", "venue", "skip", "states", "sanitized", "libraries", "imports", "components", "about",
+        "notices_within", "stop", "environments", "mixed",
     ]
+
+    /// Seconds or minutes: "30s", "2m".
+    private static func span(_ field: JSONField) throws -> keel_span {
+        let text = try field.text
+        guard let number = Int64(text.dropLast()), number > 0, number <= 3600, text.hasSuffix("s") || text.hasSuffix("m") else {
+            throw CheckProfileError.badSpan(text)
+        }
+        return .seconds(text.hasSuffix("m") ? number * 60 : number)
+    }
 
     private static func object(_ field: JSONField) throws -> JSONObject {
         _ = try field.members
@@ -91,6 +131,8 @@ public struct CheckProfile: Sendable {
     }
 
     private static func venue(_ field: JSONField) throws -> Venue {
+        // A component may do without the venue that the rest of its library needs.
+        if field.found?.isNull == true { return .none }
         if let recorded = field["recorded"].ifPresent { return .recorded(try recorded.text) }
         if let command = field["command"].ifPresent { return .command(try command.list.map { try $0.text }) }
         if let inline = field["inline"].ifPresent { return .inline(try inline.members.map { ($0.name, try object($0.field)) }) }
@@ -132,6 +174,7 @@ public enum CheckProfileError: Error, CustomStringConvertible {
     case unknownCheck(String)
     case noReason(String)
     case badVersion(String)
+    case badSpan(String)
     case noVenue
 
     public var description: String {
@@ -140,6 +183,7 @@ public enum CheckProfileError: Error, CustomStringConvertible {
         case .unknownCheck(let id): "there is no check \"\(id)\" to skip"
         case .noReason(let id): "the skip of \(id) needs a reason"
         case .badVersion(let text): "\"\(text)\" is not a state version"
+        case .badSpan(let text): "\"\(text)\" is not a time like 30s or 2m"
         case .noVenue: "\"venue\" needs one of \"recorded\", \"command\" and \"inline\""
         }
     }

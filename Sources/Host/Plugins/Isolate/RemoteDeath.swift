@@ -100,7 +100,7 @@ extension RemoteInstance {
         session.child.kill()
         let end = session.child.reap(within: 2_000_000_000)
         session.takeOutput(ended: true, printed)
-        let why = cause ?? Self.cause(end?.end, peak: end?.peakMemory ?? 0, limit: settings.memoryLimit)
+        let why = cause ?? Self.cause(end?.end, in: awaitedCall, peak: end?.peakMemory ?? 0, limit: settings.memoryLimit)
         lastCause = why
         log(KEEL_LOG_FATAL, "the worker died: \(why)")
 
@@ -152,9 +152,9 @@ extension RemoteInstance {
         }
     }
 
-    private static func cause(_ end: ChildEnd?, peak: UInt64, limit: UInt64?) -> WorkerCause {
+    private static func cause(_ end: ChildEnd?, in call: String?, peak: UInt64, limit: UInt64?) -> WorkerCause {
         guard let end else { return .ended(.signalled(9)) }
-        if end == .exited(WorkerExit.hung) { return .hung(call: "a call of its own; the log names it") }
+        if end == .exited(WorkerExit.hung) { return .hung(call: call ?? "a call of its own; the log names it") }
         if let limit, case .signalled = end, peak >= limit - limit / 10 { return .leaked(used: peak, limit: limit) }
         return .ended(end)
     }

@@ -35,8 +35,9 @@ final class RemoteInstance {
     var isRestarting = false
     /// The request of the call being made, 0 = none.
     var awaitedRequest: UInt64 = 0
-    /// The reply being waited for, and what came.
+    /// The reply being waited for, which call it is of, and what came.
     var awaited: UInt64 = 0
+    var awaitedCall: String?
     var answer: (status: keel_status, error: keel_error, bytes: [UInt8])?
 
     init(_ component: RemoteComponent, host: UnsafePointer<keel_host>, name: String, config: String) {
@@ -157,8 +158,12 @@ final class RemoteInstance {
         let serial = session.nextSerial()
         let limit = limit ?? settings.callLimit
         awaited = serial
+        awaitedCall = what
         answer = nil
-        defer { awaited = 0 }
+        defer {
+            awaited = 0
+            awaitedCall = nil
+        }
         let sent = writer.bytes.withUnsafeBytes { raw in
             session.socket.send(
                 kind, flags: FrameHeader.wantsReply, serial: serial, now: hostNow(), raw, wait: limit, whileFull: { self.drain(); return self.session === session })

@@ -82,16 +82,18 @@ public final class Loader: Sendable {
     static var isWorker: Bool { worker.load(ordering: .relaxed) }
     static func becomeWorker() { worker.store(true, ordering: .relaxed) }
 
-    /// Everything up to loading. `file` as the manifest writes it, `base` the manifest's folder, `pin` its `sha256`.
-    public func prepare(file: String, base: String, pin: String? = nil) throws(LoadError) -> PreparedLibrary {
+    /// Everything up to loading. `file` as the manifest writes it, `base` the manifest's folder, `pin` its `sha256`; `allowUnpinned` for this
+    /// library alone.
+    public func prepare(file: String, base: String, pin: String? = nil, allowUnpinned: Bool? = nil) throws(LoadError) -> PreparedLibrary {
         let place = try LibraryPlace(file: file, base: base, bundled: settings.bundled)
         if let pin, !isHash(pin.lowercased()) { throw .badPin(path: place.path, pin: String(pin.prefix(80))) }
         let rules = TrustRules.current(program: place.isBundled ? thisProgram() : nil)
         let opened = try TrustedFile(place.path, rules)
-        if let quick = try quickly(place, opened.stamp, pin) { return quick }
+        let needsPin = !(allowUnpinned ?? settings.allowUnpinned) && !place.isBundled
+        if let quick = try quickly(place, opened.stamp, pin, needsPin) { return quick }
         let bytes = try opened.read()
         let sha256 = try LibraryCache.hash(bytes, place.path)
-        try check(pin: pin, sha256: sha256, place)
+        try check(pin: pin, needsPin, sha256: sha256, place)
         let needed = try Self.look(bytes, place.path)
         let copy = try cache.store(bytes, sha256: sha256)
         try? cache.rememberHash(sha256, of: place.path, opened.stamp, now: Self.wallClock())
@@ -164,18 +166,18 @@ public final class Loader: Sendable {
     // MARK: steps
 
     /// Without reading the file: it has not changed since it was hashed, its copy is there, and it was inspected.
-    private func quickly(_ place: LibraryPlace, _ stamp: FileStamp, _ pin: String?) throws(LoadError) -> PreparedLibrary? {
+    private func quickly(_ place: LibraryPlace, _ stamp: FileStamp, _ pin: String?, _ needsPin: Bool) throws(LoadError) -> PreparedLibrary? {
         guard let sha256 = cache.knownHash(place.path, stamp), cache.seemsPresent(sha256, size: stamp.size) else { return nil }
-        try check(pin: pin, sha256: sha256, place)
+        try check(pin: pin, needsPin, sha256: sha256, place)
         if let what = cache.badness(sha256) { throw .knownBad(path: place.path, sha256: sha256, what: what) }
         guard var metadata = cache.metadata(sha256) else { return nil }
         metadata.path = place.path
         return PreparedLibrary(path: place.path, copy: cache.library(sha256), isBundled: place.isBundled, metadata: metadata)
     }
 
-    private func check(pin: String?, sha256: String, _ place: LibraryPlace) throws(LoadError) {
+    private func check(pin: String?, _ needsPin: Bool, sha256: String, _ place: LibraryPlace) throws(LoadError) {
         guard let pin else {
-            if place.isBundled || settings.allowUnpinned { return }
+            if !needsPin { return }
             throw .unpinned(path: place.path, sha256: sha256)
         }
         if pin.lowercased() != sha256 { throw .wrongPin(path: place.path, pin: pin, sha256: sha256) }

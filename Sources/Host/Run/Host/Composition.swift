@@ -19,7 +19,7 @@ public struct LoadedPlugin {
         case engine(ComponentTables)
         /// On a thread of its own.
         case lane(ComponentTables)
-        /// On a thread of its own, in a process of its own.
+        /// In a process of its own, called from a thread of its own; in simulated time from the engine's thread, in lockstep.
         case process(PreparedLibrary)
     }
 
@@ -31,6 +31,14 @@ public struct LoadedPlugin {
     }
 
     public var isInline: Bool { if case .engine = home { true } else { false } }
+    /// It does no I/O and keeps to the host's clock, wherever it runs.
+    public var canBeSimulated: Bool {
+        switch home {
+        case .engine: true
+        case .lane: false
+        case .process(let library): library.metadata.component(entry.component)?.has(KEEL_COMPONENT_INLINE) ?? false
+        }
+    }
     public var isIsolated: Bool { if case .process = home { true } else { false } }
 }
 
@@ -71,8 +79,8 @@ public struct Composition {
         return manifest.plugins.filter { $0.isEnabled && used.contains($0.name) }
     }
 
-    /// Everything runs on the engine's thread, so time can be simulated.
-    public var isSimulated: Bool { plugins.allSatisfy(\.isInline) }
+    /// Nothing needs real time, so time can be simulated.
+    public var isSimulated: Bool { plugins.allSatisfy(\.canBeSimulated) }
 
     /// What an instance of this name sees of the instruments: its own spelling of each.
     func instruments(for plugin: String) -> [InstrumentRecord] {

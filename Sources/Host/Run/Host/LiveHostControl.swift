@@ -93,7 +93,7 @@ extension LiveHost {
             let agreement = agreements[index]
             return HostStatusReport.Instance(
                 name: instance.name, component: instance.identity.component, version: instance.identity.version, sha256: instance.identity.sha256,
-                roles: instance.roles, phase: "\(instance.host.phase)", isolation: instance.isInline ? "engine" : instance.isIsolated ? "process" : "lane",
+                roles: instance.roles, phase: "\(instance.host.phase)", isolation: instance.isIsolated ? "process" : instance.isInline ? "engine" : "lane",
                 link: links[index].map { $0.isUp ? "up" : "down" }, linkMessage: links[index]?.message, agrees: agreement?.agreed,
                 differences: agreement?.differences ?? [], misbehaviours: instance.host.misbehaviours,
                 isQuarantined: budgets[index].quarantine != nil)

@@ -78,8 +78,12 @@ extension LiveHost {
                 watches[source] = watch
                 // keel restart is the operator's word that it may be tried again.
                 if options.resume != nil { watch.forgive() }
+                // In simulated time a worker takes each step when the engine does: a run comes to the same as without isolation.
+                let isInStep = clock.isSimulated && plugin.canBeSimulated
                 let remote = try RemoteComponent(
-                    library: library, component: plugin.entry.component, settings: IsolationSettings(), budget: watch.budget(), observer: watch)
+                    library: library, component: plugin.entry.component, settings: IsolationSettings(pace: isInStep ? .lockstep : .live), budget: watch.budget(),
+                    observer: watch)
+                if isInStep { return (remote.tables, nil) }
                 return (remote.tables, try Lane(name: name, limits: .isolated, speed: speed, observer: laneObserver(requests)))
             }
         } catch {

@@ -20,6 +20,8 @@ struct SeenEvent {
     var done: keel_ev_done? { body(KEEL_EV_DONE, keel_ev_done.self) }
     var order: keel_ev_order? { body(KEEL_EV_ORDER, keel_ev_order.self) }
     var fill: keel_ev_fill? { body(KEEL_EV_FILL, keel_ev_fill.self) }
+    var balance: keel_ev_balance? { body(KEEL_EV_BALANCE, keel_ev_balance.self) }
+    var position: keel_ev_position? { body(KEEL_EV_POSITION, keel_ev_position.self) }
     var link: keel_ev_link? { body(KEEL_EV_LINK, keel_ev_link.self) }
     var quote: keel_ev_quote? { body(KEEL_EV_QUOTE, keel_ev_quote.self) }
     var trade: keel_ev_trade? { body(KEEL_EV_TRADE, keel_ev_trade.self) }

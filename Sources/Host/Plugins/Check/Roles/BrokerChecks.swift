@@ -402,7 +402,7 @@ let brokerChecks: [Check] = [
     },
 ]
 
-private func broker(_ id: String, _ name: String, _ sentence: String, rule: String, limit: Double = 15, _ body: @escaping @Sendable (Bench) throws -> Void) -> Check {
+func broker(_ id: String, _ name: String, _ sentence: String, rule: String, limit: Double = 15, _ body: @escaping @Sendable (Bench) throws -> Void) -> Check {
     Check(id, name, sentence, rule: rule, scope: .interface(KEEL_BROKER), limit: limit, body)
 }
 
@@ -413,7 +413,7 @@ extension Bench {
 
     func limitOrMarket() throws -> UInt64 { try brokerTable().pointee.order_features & KEEL_ORD_LIMIT != 0 ? KEEL_ORD_LIMIT : KEEL_ORD_MARKET }
 
-    fileprivate func waitFor(_ instance: Instance, _ id: keel_id, _ what: String, jumping: Bool = false, _ condition: (OrderStory) -> Bool) throws {
+    func waitFor(_ instance: Instance, _ id: keel_id, _ what: String, jumping: Bool = false, _ condition: (OrderStory) -> Bool) throws {
         let deadline = CheckClock.monotonic() + 3_000_000_000
         var came = false
         repeat {

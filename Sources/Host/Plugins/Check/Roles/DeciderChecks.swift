@@ -156,7 +156,7 @@ let deciderChecks: [Check] = [
         }
         if played == 0 { throw Verdict.skip("the mock service has none of the failing scenarios") }
     },
-    decider("D08", "stays-allowed", "A thousand random snapshots: never a side, a size or an instrument outside what the snapshot allows.", rule: "bits of keel_snapshot.allowed", limit: 20) { bench in
+    decider("D08", "stays-allowed", "A thousand random snapshots: never a side, a size or an instrument outside what the snapshot allows.", rule: "bits of keel_snapshot.allowed", limit: 45) { bench in
         let instance = try bench.decider()
         for _ in 0..<1000 {
             let snapshot = bench.snapshot()

@@ -157,15 +157,17 @@ let feedChecks: [Check] = [
     },
 ]
 
-private func feed(_ id: String, _ name: String, _ sentence: String, rule: String, limit: Double = 15, _ body: @escaping @Sendable (Bench) throws -> Void) -> Check {
+func feed(_ id: String, _ name: String, _ sentence: String, rule: String, limit: Double = 15, _ body: @escaping @Sendable (Bench) throws -> Void) -> Check {
     Check(id, name, sentence, rule: rule, scope: .interface(KEEL_FEED), limit: limit, body)
 }
 
 extension Bench {
     /// A running feed and its channels.
-    fileprivate func feed(many: Int = 0) throws -> (Instance, UInt64) {
+    func feed(many: Int = 0, scenario: String? = nil) throws -> (Instance, UInt64) {
         // With many instruments at once a mock that sends little keeps the check about subscriptions.
-        if hasMock {
+        if let scenario {
+            try play(scenario)
+        } else if hasMock {
             if many > 0 { try play(anyOf: "many", "stream", "normal") } else { try play(anyOf: "stream", "normal", "fill") }
         } else {
             playIfThere("stream")
@@ -185,14 +187,14 @@ extension Bench {
         return (instance, table.pointee.channels)
     }
 
-    fileprivate func subscribed(_ instance: Instance, _ id: UInt32, _ channels: UInt64) throws {
+    func subscribed(_ instance: Instance, _ id: UInt32, _ channels: UInt64) throws {
         let (called, request) = instance.subscribe(id, channels)
         let outcome = try require(instance.outcome(called, request), "subscribe got no DONE")
         try require(outcome.accepted, "subscribe ends with \(outcome.words)")
     }
 
     /// Waits for that many market events of an instrument. Feeds that replay on the host's clock are helped along.
-    fileprivate func marketComes(_ instance: Instance, _ id: UInt32, _ count: Int = 1) -> Bool {
+    func marketComes(_ instance: Instance, _ id: UInt32, _ count: Int = 1) -> Bool {
         instance.run(for: 2, jumping: !hasMock) {
             instance.host.eventsNow().count { $0.head.instrument == id && $0.kind >= 10 && $0.kind < 30 } >= count
         }

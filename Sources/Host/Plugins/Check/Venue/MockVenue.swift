@@ -5,6 +5,8 @@ import PluginKit
 /// A venue in a process of its own, controlled line by line.
 final class MockVenue {
     let port: Int
+    /// Further ports by their names: a venue may listen on several.
+    let ports: [String: Int]
     private let toVenue: Int32
     private let fromVenue: Int32
     private let process: pid_t
@@ -12,6 +14,7 @@ final class MockVenue {
 
     /// `command` nil plays `recording` in a fork of this process.
     init(recording: String?, command: [String], folder: String) throws {
+        let command = command.map { $0.replacing("${keel}", with: MockVenue.programFolder) }
         var down: [Int32] = [0, 0], up: [Int32] = [0, 0]
         guard csystem_pipe(&down) == 0, csystem_pipe(&up) == 0 else { throw VenueError.didNotStart("no pipe") }
         let recorded = try recording.map { path in
@@ -52,14 +55,26 @@ final class MockVenue {
         var buffer: [UInt8] = []
         let first = MockVenue.readLine(up[0], &buffer, limit: 5)
         line = first ?? ""
-        guard line.hasPrefix("ready "), let port = Int(line.dropFirst(6)) else {
+        let words = line.split(separator: " ").map(String.init)
+        guard words.count >= 2, words[0] == "ready", let port = Int(words[1]) else {
             kill(child, SIGKILL)
             waitpid(child, nil, 0)
             throw VenueError.didNotStart(line.isEmpty ? "it said nothing" : line)
         }
         self.port = port
+        ports = Dictionary(
+            words.dropFirst(2).compactMap { word in
+                let parts = word.split(separator: "=", maxSplits: 1)
+                return parts.count == 2 ? Int(parts[1]).map { (String(parts[0]), $0) } : nil
+            }, uniquingKeysWith: { $1 })
         received = buffer
     }
+
+    /// Where keel and keel-venues lie: "${keel}" in a profile's command.
+    private static let programFolder: String = {
+        let program = thisProgram() ?? ""
+        return program.lastIndex(of: "/").map { String(program[..<$0]) } ?? "."
+    }()
 
     deinit {
         close(toVenue)
@@ -75,9 +90,25 @@ final class MockVenue {
 
     /// How many orders the venue has taken since the scenario began.
     func placed() throws -> Int {
-        let line = try ask("report")
-        guard line.hasPrefix("placed "), let count = Int(line.dropFirst(7)) else { throw VenueError.silent("report") }
+        guard let count = try count("placed") else { throw VenueError.silent("report") }
         return count
+    }
+
+    /// A count since the scenario began; nil: the venue doesn't keep it.
+    func count(_ name: String) throws -> Int? {
+        let words = try ask("report").split(separator: " ")
+        for (word, number) in zip(words, words.dropFirst()) where word == name { return Int(number) }
+        return nil
+    }
+
+    /// So many orders of somebody else rest in the account now. False if the venue can't have any.
+    func outside(_ count: Int) throws -> Bool { try ask("outside \(count)") == "ok" }
+
+    /// The venue's own words when it last refused an order; nil: it doesn't tell.
+    func reason() throws -> String? {
+        let line = try ask("reason")
+        guard line.hasPrefix("reason ") else { return nil }
+        return String(line.dropFirst(7))
     }
 
     private func ask(_ command: String) throws -> String {

@@ -7,13 +7,28 @@ struct RecordedTalk: Sendable {
         var on: LinePattern
         var ifKept: String?
         var unlessKept: String?
+        /// Only after the checker has said `release`, or only before.
+        var released: Bool?
         var places = false
+        /// The name of a count in the report that goes up.
+        var counts: String?
+        /// The venue's words for a refusal, for whoever asks.
+        var reason: String?
         var reply: [Reply] = []
-        var keep: [(key: String, line: String)] = []
+        var keep: [Keep] = []
         var forget: [String] = []
+        /// What happens once the checker says `release`.
+        var atRelease: (reply: [Reply], keep: [Keep])?
         var hangsUp = false
         var stream: Stream?
         var stop: [String] = []
+    }
+
+    struct Keep: Sendable {
+        var key: String
+        var line: String
+        /// nil: for ever.
+        var milliseconds: Int?
     }
 
     enum Reply: Sendable {
@@ -24,17 +39,38 @@ struct RecordedTalk: Sendable {
         case kept(String)
         /// Sent raw, without a line end.
         case raw(String)
+        /// So many bytes that mean nothing.
+        case huge(Int)
     }
 
     struct Stream: Sendable {
         var name: String
         var everyMilliseconds: Int
         var lines: [String]
+        /// Lines at a time.
+        var batch = 1
+        /// Lines in all; nil: on and on.
+        var total: Int?
+        /// By how much the number of its next line jumps at `release`.
+        var gap = 0
+    }
+
+    struct Scenario: Sendable {
+        var name: String
+        var rules: [Rule] = []
+        /// Bytes go out one by one, so far apart; 0: at once.
+        var slowMilliseconds = 0
+        /// Sent to everyone who connects, and whether the connection ends with it.
+        var onAccept: (raw: String, hangsUp: Bool)?
     }
 
     var greeting: [String] = []
     var always: [Rule] = []
-    var scenarios: [(name: String, rules: [Rule])] = []
+    var scenarios: [Scenario] = []
+    /// A line for each order of somebody else, and the key it is kept under.
+    var outside: Keep?
+    /// How a kept line of an order looks that rests and is the plugin's own.
+    var resting: LinePattern?
 
     init(parsing bytes: [UInt8]) throws {
         let root = try JSONField(JSONValue(parsing: bytes))
@@ -43,11 +79,37 @@ struct RecordedTalk: Sendable {
             case "$schema", "about": break
             case "greeting": greeting = try field.list.map { try $0.text }
             case "always": always = try field.list.map(RecordedTalk.rule)
-            case "scenarios": scenarios = try field.members.map { ($0.name, try $0.field.list.map(RecordedTalk.rule)) }
+            case "scenarios": scenarios = try field.members.map { try RecordedTalk.scenario($0.name, $0.field) }
+            case "outside": outside = Keep(key: try field["key"].text, line: try field["line"].text)
+            case "resting": resting = LinePattern(try field.text)
             default: throw RecordedTalkError.unknownKey(name)
             }
         }
         if scenarios.isEmpty { throw RecordedTalkError.noScenario }
+    }
+
+    /// Its rules, or an object with more about it.
+    private static func scenario(_ name: String, _ field: JSONField) throws -> Scenario {
+        var scenario = Scenario(name: name)
+        if field.found?.asList != nil {
+            scenario.rules = try field.list.map(rule)
+            return scenario
+        }
+        for (key, value) in try field.members {
+            switch key {
+            case "about": break
+            case "rules": scenario.rules = try value.list.map(rule)
+            case "slow_ms": scenario.slowMilliseconds = max(0, try value.int)
+            case "on_accept": scenario.onAccept = (try value["raw"].ifPresent?.text ?? "", try value["hang_up"].ifPresent?.bool ?? false)
+            default: throw RecordedTalkError.unknownKey(key)
+            }
+        }
+        return scenario
+    }
+
+    private static func keep(_ key: String, _ field: JSONField) throws -> Keep {
+        if let line = field.found?.asText { return Keep(key: key, line: line) }
+        return Keep(key: key, line: try field["line"].ifPresent?.text ?? "", milliseconds: try field["ms"].int)
     }
 
     private static func rule(_ field: JSONField) throws -> Rule {
@@ -59,13 +121,21 @@ struct RecordedTalk: Sendable {
             case "unless": rule.unlessKept = try value.text
             case "places": rule.places = try value.bool
             case "reply": rule.reply = try value.list.map(reply)
-            case "keep": rule.keep = try value.members.map { ($0.name, try $0.field.text) }
+            case "keep": rule.keep = try value.members.map { try keep($0.name, $0.field) }
+            case "released": rule.released = try value.bool
+            case "counts": rule.counts = try value.text
+            case "reason": rule.reason = try value.text
+            case "at_release":
+                rule.atRelease = (
+                    try value["reply"].ifPresent?.list.map(reply) ?? [], try value["keep"].ifPresent?.members.map { try keep($0.name, $0.field) } ?? []
+                )
             case "forget": rule.forget = try value.list.map { try $0.text }
             case "hang_up": rule.hangsUp = try value.bool
             case "stop": rule.stop = try value.list.map { try $0.text }
             case "stream":
                 rule.stream = Stream(
-                    name: try value["name"].text, everyMilliseconds: max(1, try value["every_ms"].int), lines: try value["lines"].list.map { try $0.text })
+                    name: try value["name"].text, everyMilliseconds: max(1, try value["every_ms"].int), lines: try value["lines"].list.map { try $0.text },
+                    batch: max(1, try value["batch"].ifPresent?.int ?? 1), total: try value["total"].ifPresent?.int, gap: try value["gap"].ifPresent?.int ?? 0)
             default: throw RecordedTalkError.unknownKey(name)
             }
         }
@@ -76,6 +146,7 @@ struct RecordedTalk: Sendable {
         if let text = field.found?.asText { return .line(text) }
         if let held = field["held"].ifPresent { return .held(try held.text) }
         if let raw = field["raw"].ifPresent { return .raw(try raw.text) }
+        if let huge = field["huge"].ifPresent { return .huge(max(0, min(try huge.int, 1 << 28))) }
         return .kept(try field["kept"].text)
     }
 }

@@ -5,16 +5,34 @@ import PluginKit
 ///
 ///     ready PORT                first, from the venue
 ///     scenario NAME   -> ok     a fresh venue that behaves so; "unknown" if it has no such scenario
-///     report          -> placed N
+///     report          -> placed N open N requests N ...
 ///     release         -> ok     what it held back goes out now
+///     outside N       -> ok     so many orders of somebody else rest in the account
+///     reason          -> reason TEXT   its words for the last refusal
 ///     drop            -> ok     every connection is closed
 ///     quit            -> ends; so does the end of its input
 public final class RecordedVenue {
     private struct Connection {
         var descriptor: Int32
         var received: [UInt8] = []
-        var streams: [(name: String, every: Int64, lines: [String], next: Int64, index: Int)] = []
+        var streams: [Playing] = []
         var held: [String] = []
+        /// Bytes there was no room for yet.
+        var unsent: [UInt8] = []
+        /// Bytes that go out one by one.
+        var slow: [UInt8] = []
+        var slowNext: Int64 = 0
+    }
+
+    private struct Playing {
+        var name: String
+        var stream: RecordedTalk.Stream
+        /// With the symbol filled in.
+        var lines: [String]
+        var next: Int64
+        var index = 0
+        /// What is added to the lines' numbers.
+        var shift = 0
     }
 
     private let talk: RecordedTalk
@@ -25,8 +43,11 @@ public final class RecordedVenue {
     private var connections: [Connection] = []
     private var commands: [UInt8] = []
     private var scenario: Int
-    private var kept: [(key: String, line: String)] = []
-    private var placed = 0
+    private var kept: [(key: String, line: String, until: Int64)] = []
+    private var counts: [String: Int] = [:]
+    private var released = false
+    private var later: [(rule: RecordedTalk.Rule, values: [String: String])] = []
+    private var reason = ""
     private var serial = 0
 
     /// Port 0 takes a free one. `scenario` nil: the first in the file.
@@ -67,8 +88,9 @@ public final class RecordedVenue {
         while open {
             var polled = [pollfd(fd: input, events: Int16(POLLIN), revents: 0), pollfd(fd: listener, events: Int16(POLLIN), revents: 0)]
             polled += connections.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
-            let next = connections.flatMap(\.streams).map(\.next).min()
-            let wait = next.map { Int32(max(0, min(($0 - CheckClock.monotonic()) / 1_000_000, 1000))) } ?? -1
+            let next = (connections.flatMap(\.streams).map(\.next) + connections.filter { !$0.slow.isEmpty }.map(\.slowNext)).min()
+            let isFull = connections.contains { !$0.unsent.isEmpty }
+            let wait = isFull ? 1 : next.map { Int32(max(0, min(($0 - CheckClock.monotonic()) / 1_000_000, 1000))) } ?? -1
             if poll(&polled, nfds_t(polled.count), wait) < 0, errno != EINTR { return }
             if polled[0].revents != 0 { open = readCommands() }
             var gone: Set<Int32> = []
@@ -77,7 +99,9 @@ public final class RecordedVenue {
             }
             for descriptor in gone { hangUp(descriptor) }
             if polled[1].revents != 0 { accept() }
+            flush()
             stream()
+            trickle()
         }
         for connection in connections { close(connection.descriptor) }
     }
@@ -104,21 +128,21 @@ public final class RecordedVenue {
                     say("unknown")
                     continue
                 }
-                scenario = index
-                kept.removeAll()
-                placed = 0
-                serial = 0
-                for index in connections.indices { connections[index].held.removeAll() }
+                begin(index)
                 say("ok")
             case "report":
                 drain()
-                say("placed \(placed)")
+                say(report())
             case "release":
-                for index in connections.indices {
-                    for line in connections[index].held { send(line + "\n", connections[index].descriptor) }
-                    connections[index].held.removeAll()
+                release()
+                say("ok")
+            case "outside":
+                guard words.count == 2, let count = Int(words[1]), (0...100_000).contains(count), setOutside(count) else {
+                    say("unknown")
+                    continue
                 }
                 say("ok")
+            case "reason": say(reason.isEmpty ? "reason" : "reason \(reason)")
             case "drop":
                 for connection in connections { close(connection.descriptor) }
                 connections.removeAll()
@@ -126,6 +150,58 @@ public final class RecordedVenue {
             case "quit": return false
             default: say("unknown")
             }
+        }
+        return true
+    }
+
+    private func begin(_ index: Int) {
+        scenario = index
+        kept.removeAll()
+        counts.removeAll()
+        later.removeAll()
+        released = false
+        reason = ""
+        serial = 0
+        for index in connections.indices {
+            connections[index].held.removeAll()
+            connections[index].slow.removeAll()
+        }
+    }
+
+    private func report() -> String {
+        var words = ["placed \(counts["placed"] ?? 0)", "requests \(counts["requests"] ?? 0)"]
+        if let resting = talk.resting { words.append("open \(kept.count { !$0.key.hasPrefix(RecordedVenue.outsidePrefix) && resting.match($0.line) != nil })") }
+        // Counts some rule could raise are told even while they are 0.
+        let possible = Set((talk.scenarios[scenario].rules + talk.always).compactMap(\.counts)).sorted()
+        for name in possible { words.append("\(name) \(counts[name] ?? 0)") }
+        return words.joined(separator: " ")
+    }
+
+    private func release() {
+        released = true
+        for index in connections.indices {
+            for line in connections[index].held { send(line + "\n", connections[index].descriptor) }
+            connections[index].held.removeAll()
+            for stream in connections[index].streams.indices { connections[index].streams[stream].shift += connections[index].streams[stream].stream.gap }
+        }
+        for (rule, values) in later {
+            guard let now = rule.atRelease else { continue }
+            keep(now.keep, values)
+            // Whoever is connected now hears it: the connection it began on may be gone.
+            if let descriptor = connections.last?.descriptor { answer(now.reply, values, descriptor) }
+        }
+        later.removeAll()
+    }
+
+    private static let outsidePrefix = "\u{1}"
+
+    private func setOutside(_ count: Int) -> Bool {
+        guard let outside = talk.outside else { return false }
+        kept.removeAll { $0.key.hasPrefix(RecordedVenue.outsidePrefix) }
+        for number in 0..<count {
+            let values = ["n": String(number + 1)]
+            // The prefix is part of no key a rule could make; what a sync asks for by a prefix finds it all the same.
+            kept.append((RecordedVenue.outsidePrefix + LinePattern.fill(outside.key, values), LinePattern.fill(outside.line, values), .max))
         }
         return true
     }
@@ -148,6 +224,10 @@ public final class RecordedVenue {
         var yes: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
         connections.append(Connection(descriptor: descriptor))
+        if let welcome = talk.scenarios[scenario].onAccept {
+            if !welcome.raw.isEmpty { send(welcome.raw, descriptor) }
+            if welcome.hangsUp { return hangUp(descriptor) }
+        }
         for line in talk.greeting { send(line + "\n", descriptor) }
     }
 
@@ -171,30 +251,21 @@ public final class RecordedVenue {
     }
 
     private func obey(_ line: String, _ index: Int) -> Bool {
+        counts["requests", default: 0] += 1
         for rule in talk.scenarios[scenario].rules + talk.always {
             guard var values = rule.on.match(line) else { continue }
             if let key = rule.ifKept, !isKept(LinePattern.fill(key, values)) { continue }
             if let key = rule.unlessKept, isKept(LinePattern.fill(key, values)) { continue }
+            if let wanted = rule.released, wanted != released { continue }
             serial += 1
-            if rule.places { placed += 1 }
+            if rule.places { counts["placed", default: 0] += 1 }
+            if let name = rule.counts { counts[name, default: 0] += 1 }
+            if let words = rule.reason { reason = LinePattern.fill(words, values) }
             values["n"] = String(serial)
             values["ms"] = RecordedVenue.milliseconds()
-            let descriptor = connections[index].descriptor
-            for reply in rule.reply {
-                switch reply {
-                case .line(let template): send(LinePattern.fill(template, values) + "\n", descriptor)
-                case .raw(let template): send(LinePattern.fill(template, values), descriptor)
-                case .held(let template): connections[index].held.append(LinePattern.fill(template, values))
-                case .kept(let prefix):
-                    let prefix = LinePattern.fill(prefix, values)
-                    for entry in kept where entry.key.hasPrefix(prefix) { send(entry.line + "\n", descriptor) }
-                }
-            }
-            for (key, template) in rule.keep {
-                let key = LinePattern.fill(key, values)
-                kept.removeAll { $0.key == key }
-                kept.append((key, LinePattern.fill(template, values)))
-            }
+            answer(rule.reply, values, connections[index].descriptor)
+            if rule.atRelease != nil { later.append((rule, values)) }
+            keep(rule.keep, values)
             for key in rule.forget {
                 let key = LinePattern.fill(key, values)
                 kept.removeAll { $0.key == key }
@@ -207,8 +278,8 @@ public final class RecordedVenue {
                 let name = LinePattern.fill(stream.name, values)
                 if !connections[index].streams.contains(where: { $0.name == name }) {
                     let lines = stream.lines.map { LinePattern.fill($0, values.filter { $0.key != "ms" && $0.key != "n" }) }
-                    let every = Int64(stream.everyMilliseconds) * 1_000_000
-                    connections[index].streams.append((name, every, lines, CheckClock.monotonic() + every, 0))
+                    connections[index].streams.append(
+                        Playing(name: name, stream: stream, lines: lines, next: CheckClock.monotonic() + Int64(stream.everyMilliseconds) * 1_000_000))
                 }
             }
             return !rule.hangsUp
@@ -216,31 +287,114 @@ public final class RecordedVenue {
         return true
     }
 
-    private func stream() {
-        let now = CheckClock.monotonic()
-        for c in connections.indices {
-            for s in connections[c].streams.indices where connections[c].streams[s].next <= now {
-                let stream = connections[c].streams[s]
-                guard !stream.lines.isEmpty else { continue }
-                let line = stream.lines[stream.index % stream.lines.count]
-                send(LinePattern.fill(line, ["n": String(stream.index + 1), "ms": RecordedVenue.milliseconds()]) + "\n", connections[c].descriptor)
-                connections[c].streams[s].index += 1
-                connections[c].streams[s].next = now + stream.every
+    private func answer(_ replies: [RecordedTalk.Reply], _ values: [String: String], _ descriptor: Int32) {
+        for reply in replies {
+            switch reply {
+            case .line(let template): send(LinePattern.fill(template, values) + "\n", descriptor)
+            case .raw(let template): send(LinePattern.fill(template, values), descriptor)
+            case .huge(let count): sendHuge(count, descriptor)
+            case .held(let template):
+                if let index = connections.firstIndex(where: { $0.descriptor == descriptor }) { connections[index].held.append(LinePattern.fill(template, values)) }
+            case .kept(let prefix):
+                let prefix = LinePattern.fill(prefix, values)
+                var text = ""
+                for entry in kept where entry.key.hasPrefix(prefix) || entry.key.dropFirst().hasPrefix(prefix) && entry.key.hasPrefix(RecordedVenue.outsidePrefix) {
+                    text += entry.line + "\n"
+                }
+                if !text.isEmpty { send(text, descriptor) }
             }
         }
     }
 
-    private func isKept(_ key: String) -> Bool { kept.contains { $0.key == key } }
+    private func keep(_ entries: [RecordedTalk.Keep], _ values: [String: String]) {
+        for entry in entries {
+            let key = LinePattern.fill(entry.key, values)
+            kept.removeAll { $0.key == key }
+            kept.append((key, LinePattern.fill(entry.line, values), entry.milliseconds.map { CheckClock.monotonic() + Int64($0) * 1_000_000 } ?? .max))
+        }
+    }
+
+    private func stream() {
+        let now = CheckClock.monotonic()
+        for c in connections.indices where connections[c].unsent.isEmpty {
+            for s in connections[c].streams.indices where connections[c].streams[s].next <= now {
+                let playing = connections[c].streams[s]
+                guard !playing.lines.isEmpty else { continue }
+                var text = ""
+                var index = playing.index
+                for _ in 0..<playing.stream.batch {
+                    if let total = playing.stream.total, index >= total { break }
+                    let line = playing.lines[index % playing.lines.count]
+                    let isPlain = !line.utf8.contains(UInt8(ascii: "{"))
+                    text += isPlain ? line : LinePattern.fill(line, ["n": String(index + 1 + playing.shift), "ms": RecordedVenue.milliseconds()])
+                    text += "\n"
+                    index += 1
+                }
+                connections[c].streams[s].index = index
+                let isOver = playing.stream.total.map { index >= $0 } ?? false
+                connections[c].streams[s].next = isOver ? .max : now + Int64(playing.stream.everyMilliseconds) * 1_000_000
+                send(text, connections[c].descriptor)
+            }
+        }
+    }
+
+    private func isKept(_ key: String) -> Bool {
+        let now = CheckClock.monotonic()
+        return kept.contains { $0.key == key && $0.until > now }
+    }
+
+    /// One byte of what waits, wherever its time has come.
+    private func trickle() {
+        let now = CheckClock.monotonic()
+        for index in connections.indices where !connections[index].slow.isEmpty && connections[index].slowNext <= now {
+            var byte = connections[index].slow.removeFirst()
+            _ = Glibc.send(connections[index].descriptor, &byte, 1, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            connections[index].slowNext = now + Int64(talk.scenarios[scenario].slowMilliseconds) * 1_000_000
+        }
+    }
+
+    /// As much as is taken within two seconds.
+    private func sendHuge(_ count: Int, _ descriptor: Int32) {
+        let deadline = CheckClock.monotonic() + 2_000_000_000
+        let block = [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 16)
+        var left = count
+        while left > 0, CheckClock.monotonic() < deadline {
+            let sent = Glibc.send(descriptor, block, min(left, block.count), Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            if sent < 0, errno != EAGAIN { return }
+            if sent < 0 {
+                var polled = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&polled, 1, 50)
+            } else {
+                left -= sent
+            }
+        }
+    }
 
     private func hangUp(_ descriptor: Int32) {
         connections.removeAll { $0.descriptor == descriptor }
         close(descriptor)
     }
 
-    /// A connection that takes nothing more is the plugin's own fault; the venue doesn't wait for it.
+    /// What a connection has no room for waits; the venue itself doesn't.
     private func send(_ text: String, _ descriptor: Int32) {
         let bytes = Array(text.utf8)
-        _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+        guard let index = connections.firstIndex(where: { $0.descriptor == descriptor }) else { return }
+        if talk.scenarios[scenario].slowMilliseconds > 0 {
+            connections[index].slow += bytes
+            return
+        }
+        // Nobody who takes nothing is remembered for ever.
+        guard connections[index].unsent.count < 4 << 20 else { return }
+        connections[index].unsent += bytes
+        flush(index)
+    }
+
+    private func flush() { for index in connections.indices where !connections[index].unsent.isEmpty { flush(index) } }
+
+    private func flush(_ index: Int) {
+        let sent = Glibc.send(connections[index].descriptor, connections[index].unsent, connections[index].unsent.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+        if sent > 0 { connections[index].unsent.removeFirst(sent) }
+        if sent < 0, errno != EAGAIN, errno != EINTR { connections[index].unsent.removeAll() }
     }
 
     private static func milliseconds() -> String {
