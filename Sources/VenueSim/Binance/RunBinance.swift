@@ -61,7 +61,9 @@ struct BinanceOptions {
             default: state = value
             }
         }
-        settings.step = step ?? (speed > 5 ? 1_000 : 100)
+        settings.step = step ?? (speed > 5 ? 1_000 : words.contains("--control") ? 50 : 100)
+        // A check begins anew for every scenario: less of a past, sooner ready.
+        if words.contains("--control") { settings.past = Past(minutes: 1, days: 3) }
     }
 }
 
@@ -126,6 +128,19 @@ public final class BinanceVenue {
     public func saveIfNew() throws {
         if statePath != nil, server.hasNews, reactor.now() - lastSave > 1_000_000_000 { try save() }
     }
+
+    /// Lets `keel plugin check` direct it.
+    public func obey() {
+        server.check = CheckDesk(server)
+        server.exchange.takesAnyKey = true
+    }
+
+    public func play(_ scenario: String) -> Bool { server.check?.play(scenario) ?? false }
+    public func counts() -> [(name: String, count: Int)] { server.check?.counts() ?? [] }
+    public func release() { server.check?.release() }
+    public func rest(outside count: Int) -> Bool { server.check?.rest(outside: count) ?? false }
+    public var reason: String { server.check?.reason ?? "" }
+    public func drop() { server.dropConnections(announced: false) }
 
     var greeting: String {
         let spot = "http://127.0.0.1:\(spotPort)"
