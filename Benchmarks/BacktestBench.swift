@@ -114,7 +114,7 @@ struct BacktestBench {
         }
 
         // Orders on every tick: the z-score decider made to trade always.
-        for count in [100_000, 200_000, 400_000] where wants("orders") {
+        for count in [100_000, 200_000, 400_000] where wants("orders \(count / 1000)k") {
             let few = try synth(.trades, count, "few-\(count).tape")
             var perOrder: [Double] = []
             var orders = 0

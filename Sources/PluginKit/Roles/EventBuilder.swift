@@ -47,6 +47,7 @@ public struct EventBuilder: ~Copyable {
 
     /// Adds a text; one that doesn't fit the largest event is cut at a whole character.
     public mutating func text(_ string: String) -> keel_text {
+        if string.isEmpty { return keel_text(off: 0, len: 0) }
         if string.utf8.count > Int(KEEL_EVENT_MAX) - used { return text(String(string.utf8Prefix(Int(KEEL_EVENT_MAX) - used)) ?? "") }
         var copy = string
         return copy.withUTF8 { text(UnsafeRawBufferPointer($0)) }

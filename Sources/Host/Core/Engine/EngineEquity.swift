@@ -121,7 +121,7 @@ extension Engine {
         setDirty(pipeline)
         let entry = BreakerRecord(
             time: now, pipeline: pipeline.pointee.index, breaker: breaker, open: open, until: until, value: value, limit: limit, port: port)
-        if recordsTrading { record(.breaker(entry)) }
+        if recordsSummary { record(.breaker(entry)) }
         publish(.breaker, pipeline.pointee.index, 0) { .breaker(entry) }
     }
 

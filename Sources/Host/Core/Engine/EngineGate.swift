@@ -157,7 +157,7 @@ extension Engine {
     }
 
     func recordGate(_ book: UnsafeMutablePointer<Book>) {
-        guard recordsTrading else { return }
+        guard recordsSummary else { return }
         record(
             .gate(
                 GateRecord(

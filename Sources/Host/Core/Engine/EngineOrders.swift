@@ -302,6 +302,7 @@ extension Engine {
     }
 
     private func noteIntent(_ book: UnsafeMutablePointer<Book>, _ order: OrderState, replaces: OrderID, notAfter: Int64) {
+        guard recordsTrading || listens(.orderIntended) else { return }
         let entry = IntentRecord(
             time: now, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, order: order.id, replaces: replaces,
             broker: book.pointee.brokerPort, role: order.role, side: order.side, features: order.features, quantity: order.quantity,
@@ -366,10 +367,11 @@ extension Engine {
     }
 
     func noteOrder(_ book: UnsafeMutablePointer<Book>, _ index: Int, before: OrderStatus, vendorCode: Int64, venueID: String, message: String) {
-        guard recordsTrading || listens(.orderChanged) else { return }
+        let isRejected = recordsSummary && book.pointee.orders[index].status == .rejected
+        guard recordsTrading || isRejected || listens(.orderChanged) else { return }
         let entry = OrderRecord(
             time: now, order: book.pointee.orders[index], before: before, vendorCode: vendorCode, venueID: venueID, message: message)
-        if recordsTrading { record(.order(entry)) }
+        if recordsTrading || isRejected { record(.order(entry)) }
         publish(.orderChanged, book.pointee.pipeline, book.pointee.instrument.id) { .order(entry) }
     }
 

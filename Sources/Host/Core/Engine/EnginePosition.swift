@@ -233,12 +233,12 @@ extension Engine {
         _ book: UnsafeMutablePointer<Book>, before: PositionState, _ effect: FillEffect, price: Fixed, order: OrderState, whole: Bool,
         why: ExitReason, profit: Amount? = nil
     ) {
-        guard recordsTrading || listens(.positionExit) else { return }
+        guard recordsSummary || listens(.positionExit) else { return }
         let entry = ExitRecord(
             time: now, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, position: before.number, why: why, whole: whole,
             order: order.id, quantity: whole ? before.initialQuantity : effect.closed, entry: before.entry, price: price,
             profit: profit ?? effect.realised, opened: before.opened, level: before.exitLevel)
-        if recordsTrading { record(.exit(entry)) }
+        if recordsSummary { record(.exit(entry)) }
         if whole { publish(.positionExit, book.pointee.pipeline, book.pointee.instrument.id) { .exit(entry) } }
     }
 
@@ -289,7 +289,7 @@ extension Engine {
                 refuse(book, refusal, decision: sequence)
             }
         }
-        guard recordsTrading else { return }
+        guard recordsSummary else { return }
         var asked = Ask()
         asked.sequence = sequence
         asked.at = now
@@ -301,7 +301,7 @@ extension Engine {
         entry.outcome = outcome
         entry.order = order
         entry.reason = recordsDetail ? "five-signal score \(score), exit below \(limit)" : ""
-        record(.decision(entry))
+        recordsTrading ? record(.decision(entry)) : tally(entry)
     }
 
     func reviewScore(_ book: UnsafeMutablePointer<Book>) -> ReviewScore {

@@ -142,9 +142,8 @@ extension Engine {
     func dropDoneParents(_ book: UnsafeMutablePointer<Book>) {
         var index = 0
         while index < book.pointee.parents.count {
-            let parent = book.pointee.parents[index]
-            let filled = parent.filled >= parent.order.qty
-            if parent.done || filled, !book.pointee.orders.contains(where: { $0.id.parent == parent.id }) {
+            let isOver = book.pointee.parents[index].done || book.pointee.parents[index].filled >= book.pointee.parents[index].order.qty
+            if isOver, !book.hasOrders(of: book.pointee.parents[index].id) {
                 book.pointee.parents.remove(at: index)
             } else {
                 index += 1
@@ -204,8 +203,7 @@ extension Engine {
         let key = fillKey(event, fill)
         if core.pointee.seen.contains(key) { return }
         guard let index = found.1 >= 0 ? found.1 : reopen(book, id) else { return }
-        let order = book.pointee.orders[index]
-        if fill.pointee.side != KEEL_SIDE_NONE, fill.pointee.side != order.side {
+        if fill.pointee.side != KEEL_SIDE_NONE, fill.pointee.side != book.pointee.orders[index].side {
             core.pointee.malformed &+= 1
             disagree(book, "a fill of order \(id) is on the other side than the order")
             return
@@ -293,6 +291,13 @@ extension Engine {
         _ fill: UnsafePointer<keel_ev_fill>, _ event: UnsafePointer<keel_event>, _ book: UnsafeMutablePointer<Book>, _ order: OrderState,
         _ key: FillKey, _ effect: FillEffect, _ fee: Amount
     ) {
+        if !recordsTrading, recordsSummary {
+            outlet.tally(
+                FillTally(
+                    time: event.pointee.at_source != 0 ? event.pointee.at_source : now, pipeline: book.pointee.pipeline,
+                    instrument: book.pointee.instrument.id, order: order.id, side: order.side, quantity: Fixed(raw: fill.pointee.qty),
+                    price: Fixed(raw: fill.pointee.price), fee: Amount(fill.pointee.fee)))
+        }
         guard recordsTrading || listens(.orderFilled) || listens(.positionChanged) else { return }
         var entry = FillRecord(
             time: now, atSource: event.pointee.at_source, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, order: order.id,
@@ -338,12 +343,18 @@ extension Engine {
     func balanceEvent(_ event: UnsafePointer<keel_event>, from port: Int) {
         guard let balance = body(event, as: keel_ev_balance.self), brokerOfPort[port] >= 0 else { return }
         let slot = brokers + brokerOfPort[port]
-        let asset = textString(balance.pointee.asset, in: event)
-        guard !asset.isEmpty, asset.utf8.count <= 64 else { return }
+        let name = textBytes(balance.pointee.asset, in: event)
+        guard !name.isEmpty, name.count <= 64 else { return }
         let total = Amount(balance.pointee.total)
-        if slot.pointee.request != 0, UInt32(event.pointee.flags) & KEEL_EVF_SNAPSHOT != 0 { slot.pointee.report.balances[asset] = total }
-        if slot.pointee.currencyTotals.count < 4096 || slot.pointee.currencyTotals[asset] != nil { slot.pointee.currencyTotals[asset] = total }
-        if recordsTrading {
+        let isSnapshot = UInt32(event.pointee.flags) & KEEL_EVF_SNAPSHOT != 0
+        // Told after every fill: known assets need no string.
+        let isKnown = slot.pointee.totals.set(name, total)
+        let needsName = !isKnown || recordsTrading || (isSnapshot && (recordsSummary || slot.pointee.request != 0))
+        guard needsName else { return }
+        let asset = textString(balance.pointee.asset, in: event)
+        if !isKnown { slot.pointee.totals.add(asset, name, total) }
+        if slot.pointee.request != 0, isSnapshot { slot.pointee.report.balances[asset] = total }
+        if recordsTrading || (recordsSummary && isSnapshot) {
             record(
                 .balance(
                     BalanceRecord(time: now, broker: port, asset: asset, total: total, available: Amount(balance.pointee.available))))
@@ -390,7 +401,7 @@ extension Engine {
             remark(pipeline)
             setDirty(pipeline)
             setDirty(book)
-            if recordsTrading {
+            if recordsSummary {
                 var entry = FundingRecord(
                     time: now, pipeline: book.pointee.pipeline, instrument: event.pointee.instrument, amount: share, rate: Fixed(raw: funding.pointee.rate))
                 if recordsDetail {

@@ -79,8 +79,35 @@ struct BrokerSlot {
     var wanted = false
     var report = VenueReport()
     var kept: [[UInt8]] = []
-    var currencyTotals: [String: Amount] = [:]
+    var totals = AssetTotals()
     var isDirty = false
+}
+
+/// What a broker last said it holds, by asset. Found by the hash of the name's bytes: a venue may tell it after every fill.
+struct AssetTotals {
+    private var hashes: [UInt64] = []
+    private var names: [String] = []
+    private var totals: [Amount] = []
+    private static let most = 4096
+
+    subscript(_ asset: String) -> Amount? { names.firstIndex(of: asset).map { totals[$0] } }
+
+    /// False: the asset was not known, and nothing changed.
+    mutating func set(_ name: UnsafeRawBufferPointer, _ total: Amount) -> Bool {
+        let hash = Mix.hash(name).lo
+        for index in 0..<hashes.count where hashes[index] == hash {
+            totals[index] = total
+            return true
+        }
+        return false
+    }
+
+    mutating func add(_ asset: String, _ name: UnsafeRawBufferPointer, _ total: Amount) {
+        guard names.count < Self.most else { return }
+        hashes.append(Mix.hash(name).lo)
+        names.append(asset)
+        totals.append(total)
+    }
 }
 
 /// When orders left, for the limit a minute.
