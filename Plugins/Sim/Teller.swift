@@ -48,7 +48,8 @@ struct Teller: ~Copyable {
 
     // MARK: reports
 
-    mutating func tell(_ report: borrowing Report, _ market: UnsafeMutablePointer<Market>?, feeAsset: String) {
+    /// `passes`: the order's state is over already, so it isn't told.
+    mutating func tell(_ report: borrowing Report, _ market: UnsafeMutablePointer<Market>?, feeAsset: String, passes: Bool = false) {
         let instrument = market?.pointee.id ?? 0
         switch report.kind {
         case .triggered: return
@@ -83,7 +84,7 @@ struct Teller: ~Copyable {
             order(report.order, report.reason.text, instrument, report.time)
             Request(host: host, id: report.request).done(.rejected(report.reason.text))
         case .accepted:
-            order(report.order, "", instrument, report.time)
+            if !passes { order(report.order, "", instrument, report.time) }
             Request(host: host, id: report.request).done()
         default:
             order(report.order, report.reason.text, instrument, report.time)

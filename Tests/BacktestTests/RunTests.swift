@@ -131,6 +131,25 @@ import Testing
             #expect(throws: BacktestError.self, "\(bad)") { try set(bad) }
         }
     }
+
+    /// Numbers and texts in any order: each change is read as its place wants it.
+    @Test func numbersAndTextsMix() throws {
+        let file = try ManifestFile(reading: ExampleTests.folder + "/emacross.json")
+        let reader = ManifestReader(environment: [:], checksSecrets: false)
+        let parts = [
+            "pipelines.emacross.history=3", "pipelines.emacross.capital=5000", "seed=11", "pipelines.emacross.risk.max_fraction=0.5", "pipelines.emacross.gate.timer=true",
+            "instruments[BTC/USDT].tick=0.01",
+        ]
+        for turn in parts.indices {
+            let changes = try (parts[turn...] + parts[..<turn]).map { try ManifestChange($0) }
+            let report = try ManifestChange.read(file, changes, reader: reader)
+            let manifest = try #require(report.manifest, "\(report.text)")
+            #expect(manifest.seed == 11 && manifest.pipelines[0].capital?.description == "5000" && manifest.pipelines[0].risk.maximumFraction.description == "0.5")
+        }
+        // What is wrong is told as it was written, and nothing else is.
+        let wrong = try ManifestChange.read(file, try (parts + ["pipelines.emacross.broker=nobody"]).map { try ManifestChange($0) }, reader: reader)
+        #expect(wrong.manifest == nil && wrong.errors.count == 1, "\(wrong.text)")
+    }
 }
 
 @Suite struct DiagnosisTests {

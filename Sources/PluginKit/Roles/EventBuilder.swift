@@ -98,6 +98,12 @@ public struct EventBuilder: ~Copyable {
         return keel_list(off: UInt32(start), count: UInt32(count))
     }
 
+    /// Overwrites the only element of a list that was added.
+    mutating func store<Element: BitwiseCopyable>(_ element: Element, in list: keel_list) {
+        guard list.count == 1, Int(list.off) + MemoryLayout<Element>.size <= used else { return }
+        (buffer + Int(list.off)).storeBytes(of: element, as: Element.self)
+    }
+
     /// Completes the event and hands it out for the length of the closure; nil if it didn't fit.
     @inlinable
     public mutating func finish<Body: BitwiseCopyable, Result>(

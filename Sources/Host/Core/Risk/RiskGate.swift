@@ -160,8 +160,8 @@ public enum RiskGate {
         let held = try context.position.adding(context.entering).magnitude()
         let added = try after.magnitude().subtracting(held)
         guard added.isPositive else { return nil }
-        let addedWorth = try context.instrument.notional(added, at: price)
-        let fractionLimit = try context.equity.multiplied(by: settings.maximumFraction)
+        let addedWorth = added == Amount(quantity) ? worth : try context.instrument.notional(added, at: price)
+        let fractionLimit = settings.maximumFraction == .one ? context.equity : try context.equity.multiplied(by: settings.maximumFraction)
         if addedWorth > fractionLimit { return Refusal(.maximumFraction, addedWorth, fractionLimit) }
         if let most = settings.maximumPosition {
             let size = try context.instrument.notional(after.magnitude(), at: price)
