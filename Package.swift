@@ -23,7 +23,7 @@ let pluginLinking: [LinkerSetting] = [
 ]
 
 /// Debug builds and tests check at run time that nothing is used while it is changed; in a release that costs a tenth of an order's time.
-let optimising: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked", "-cross-module-optimization"], .when(configuration: .release))]
+let optimising: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
 let library: [Target] = [
     .target(name: "PluginAPI", path: "Sources/PluginAPI", exclude: ["abi", "schemas", "vectors"]),

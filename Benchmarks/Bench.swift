@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import HostBacktest
 import HostManifest
+import HostPlugins
 import PluginAPI
 import PluginKit
 import Tape

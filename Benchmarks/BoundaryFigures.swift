@@ -2,6 +2,7 @@ import Foundation
 import HostPlugins
 import PluginAPI
 import PluginKit
+import Tape
 
 /// The C interface itself: a call in the process, a call into a worker and back, a worker that died.
 enum BoundaryFigures: FigureGroup {

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import PluginKit
 import Testing
 
@@ -8,6 +9,8 @@ final class KeelProgram {
         var code: Int32
         var out: String
         var error: String
+        /// The most memory it ever had.
+        var peakMegabytes: Double
 
         var json: JSONValue { get throws { try JSONValue(parsing: Array(out.utf8)) } }
     }
@@ -32,23 +35,26 @@ final class KeelProgram {
     /// Runs it to its end.
     @discardableResult
     func run(_ words: [String]) throws -> Ended {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = words
-        process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        var environment = ProcessInfo.processInfo.environment
-        environment["LIVE_TRADING"] = nil
-        process.environment = environment
-        process.standardInput = FileHandle.nullDevice
         let mark = "\(folder)/.\(UUID().uuidString)"
-        for end in ["out", "error"] { _ = FileManager.default.createFile(atPath: "\(mark).\(end)", contents: nil) }
-        process.standardOutput = FileHandle(forWritingAtPath: "\(mark).out")
-        process.standardError = FileHandle(forWritingAtPath: "\(mark).error")
-        try process.run()
-        process.waitUntilExit()
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, "\(mark).out", O_CREAT | O_WRONLY, 0o600)
+        posix_spawn_file_actions_addopen(&actions, 2, "\(mark).error", O_CREAT | O_WRONLY, 0o600)
+        posix_spawn_file_actions_addchdir_np(&actions, folder)
+        var arguments = ([program] + words).map { strdup($0) } + [nil]
+        var environment = ProcessInfo.processInfo.environment.filter { $0.key != "LIVE_TRADING" }.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer { for text in arguments + environment { free(text) } }
+        var pid: pid_t = 0
+        let failure = posix_spawn(&pid, program, &actions, nil, &arguments, &environment)
+        try #require(failure == 0, "\(program): \(String(cString: strerror(failure)))")
+        var status: Int32 = 0
+        var usage = rusage()
+        while wait4(pid, &status, 0, &usage) < 0, errno == EINTR {}
         return Ended(
-            code: process.terminationStatus, out: try String(contentsOfFile: "\(mark).out", encoding: .utf8),
-            error: try String(contentsOfFile: "\(mark).error", encoding: .utf8))
+            code: status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F), out: try String(contentsOfFile: "\(mark).out", encoding: .utf8),
+            error: try String(contentsOfFile: "\(mark).error", encoding: .utf8), peakMegabytes: Double(usage.ru_maxrss) / 1024)
     }
 
     /// Runs it and expects that it went well.

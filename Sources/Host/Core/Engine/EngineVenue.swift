@@ -224,24 +224,24 @@ extension Engine {
         let price = Fixed(raw: fill.pointee.price)
         let money = try book.pointee.instrument.notional(quantity, at: price)
         let fee = fees(event, fill, book)
-        var order = book.pointee.orders[index]
-        let beforeStatus = order.status
-        try order.take(fill: quantity, worth: money, fee: fee.money, at: now)
+        let id = book.pointee.orders[index].id
+        let side = book.pointee.orders[index].side
+        let beforeStatus = book.pointee.orders[index].status
         let before = book.pointee.position
         let wasFlat = book.isFlat
         let at = event.pointee.at_source != 0 ? min(event.pointee.at_source, now) : now
         let effect = try before.taking(
-            side: order.side, quantity: quantity, price: price, money: money, fee: fee.money, feeQuantity: fee.quantity, isDust: wasFlat, at: at)
+            side: side, quantity: quantity, price: price, money: money, fee: fee.money, feeQuantity: fee.quantity, isDust: wasFlat, at: at)
         let cash = try pipeline.pointee.state.cash.adding(effect.cash)
         let realised = try pipeline.pointee.state.realised.adding(effect.realised)
         let fees = try pipeline.pointee.state.fees.adding(fee.money)
         let dayRealised = try pipeline.pointee.state.day.realised.adding(effect.realised)
         let dayFees = try pipeline.pointee.state.day.fees.adding(fee.money)
+        // Last of what may fail; if it does, it changes nothing.
+        try book.pointee.orders[index].take(fill: quantity, worth: money, fee: fee.money, at: now)
 
-        // Nothing below can fail.
         core.pointee.seen.add(key)
-        book.pointee.orders[index] = order
-        if let parent = book.pointee.parents.firstIndex(where: { $0.id == order.id.parent }) {
+        for parent in 0..<book.pointee.parents.count where book.pointee.parents[parent].id == id.parent {
             book.pointee.parents[parent].filled = book.pointee.parents[parent].filled.addingReportingOverflow(quantity.raw).partialValue
         }
         book.pointee.position = effect.position
@@ -256,14 +256,16 @@ extension Engine {
         setDirty(book)
         setDirty(pipeline)
 
-        noteFill(fill, event, book, order, key, effect, fee.money)
+        noteFill(fill, event, book, id, side, key, effect, fee.money)
         // The order's row must show every fill, whether it changed its state or not.
-        if recordsState || beforeStatus != order.status { noteOrder(book, index, before: beforeStatus, vendorCode: 0, venueID: "", message: "") }
-        if order.filled > order.quantity {
-            alert(.critical, "overfill", book, "order \(order.id): \(order.filled) filled of \(order.quantity) ordered; the position follows the fills")
+        if recordsState || beforeStatus != book.pointee.orders[index].status { noteOrder(book, index, before: beforeStatus, vendorCode: 0, venueID: "", message: "") }
+        if book.pointee.orders[index].filled > book.pointee.orders[index].quantity {
+            let order = book.pointee.orders[index]
+            alert(.critical, "overfill", book, "order \(id): \(order.filled) filled of \(order.quantity) ordered; the position follows the fills")
         }
+        let why = book.pointee.orders[index].why
         outlet.routerEvent(book.pointee.routerPort, event)
-        positionChanged(book, before: before, wasFlat: wasFlat, effect, price: price, order: order)
+        positionChanged(book, before: before, wasFlat: wasFlat, effect, price: price, order: id, why: why)
         settle(book)
         equityMoved(pipeline)
     }
@@ -288,20 +290,20 @@ extension Engine {
     }
 
     private func noteFill(
-        _ fill: UnsafePointer<keel_ev_fill>, _ event: UnsafePointer<keel_event>, _ book: UnsafeMutablePointer<Book>, _ order: OrderState,
+        _ fill: UnsafePointer<keel_ev_fill>, _ event: UnsafePointer<keel_event>, _ book: UnsafeMutablePointer<Book>, _ order: OrderID, _ side: UInt32,
         _ key: FillKey, _ effect: FillEffect, _ fee: Amount
     ) {
         if !recordsTrading, recordsSummary {
             outlet.tally(
                 FillTally(
                     time: event.pointee.at_source != 0 ? event.pointee.at_source : now, pipeline: book.pointee.pipeline,
-                    instrument: book.pointee.instrument.id, order: order.id, side: order.side, quantity: Fixed(raw: fill.pointee.qty),
+                    instrument: book.pointee.instrument.id, order: order, side: side, quantity: Fixed(raw: fill.pointee.qty),
                     price: Fixed(raw: fill.pointee.price), fee: Amount(fill.pointee.fee)))
         }
         guard recordsTrading || listens(.orderFilled) || listens(.positionChanged) else { return }
         var entry = FillRecord(
-            time: now, atSource: event.pointee.at_source, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, order: order.id,
-            side: order.side, quantity: Fixed(raw: fill.pointee.qty), price: Fixed(raw: fill.pointee.price), fee: Amount(fill.pointee.fee),
+            time: now, atSource: event.pointee.at_source, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, order: order,
+            side: side, quantity: Fixed(raw: fill.pointee.qty), price: Fixed(raw: fill.pointee.price), fee: Amount(fill.pointee.fee),
             liquidity: fill.pointee.liquidity, key: key, profit: effect.realised)
         if recordsDetail {
             entry.feeAsset = textString(fill.pointee.fee_asset, in: event)

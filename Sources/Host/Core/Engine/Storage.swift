@@ -44,6 +44,9 @@ struct Pipeline {
     var reserved = Amount.zero
     // Equity in steps of 1e-16, kept up to date on every price without a division.
     var equity: Int128 = 0
+    /// The last equity that was rounded to eight decimals, and to what.
+    var roundedFrom: Int128 = 0
+    var rounded = Amount.zero
     var peak: Int128 = 0
     /// Equity below this (or above `peak`) needs a look at the breakers.
     var floor: Int128 = .min
