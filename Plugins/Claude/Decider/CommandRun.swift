@@ -3,13 +3,11 @@ import Glibc
 import PluginKit
 
 /// One headless run of the `claude` program: prompt on standard input, one JSON line back. Nothing secret in its arguments.
+/// The prompt is a file in memory: a program that ends without reading it breaks no pipe of ours.
 final class CommandRun {
     private let reactor: Reactor
     private let output: Int32
-    private var input: Int32
     private let process: pid_t
-    private var toWrite: [UInt8]
-    private var written = 0
     private var collected: [UInt8] = []
     private var done = false
     private let answer: (Result<[UInt8], PluginError>) -> Void
@@ -20,80 +18,52 @@ final class CommandRun {
         program: String, arguments: [String], environment: [String: String], folder: String, prompt: [UInt8], on reactor: Reactor,
         _ answer: @escaping (Result<[UInt8], PluginError>) -> Void
     ) throws(PluginError) {
-        var inPipe: [Int32] = [-1, -1]
+        let input = prompt.withUnsafeBytes { csystem_memory_input("keel-prompt", $0.baseAddress, $0.count) }
+        guard input >= 0 else { throw PluginError(.internalFault, "no room for the prompt: \(String(cString: strerror(errno)))") }
+        defer { close(input) }
         var outPipe: [Int32] = [-1, -1]
-        guard pipe(&inPipe) == 0 else { throw PluginError(.internalFault, "no pipe: \(String(cString: strerror(errno)))") }
-        guard pipe(&outPipe) == 0 else {
-            close(inPipe[0])
-            close(inPipe[1])
-            throw PluginError(.internalFault, "no pipe: \(String(cString: strerror(errno)))")
-        }
-        for descriptor in inPipe + outPipe { csystem_set_close_on_exec(descriptor, 1) }
+        guard pipe(&outPipe) == 0 else { throw PluginError(.internalFault, "no pipe: \(String(cString: strerror(errno)))") }
+        for descriptor in outPipe { csystem_set_close_on_exec(descriptor, 1) }
+        defer { close(outPipe[1]) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
-        posix_spawn_file_actions_adddup2(&actions, inPipe[0], 0)
+        posix_spawn_file_actions_adddup2(&actions, input, 0)
         posix_spawn_file_actions_adddup2(&actions, outPipe[1], 1)
         posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
         csystem_spawn_in_folder(&actions, folder)
         defer { posix_spawn_file_actions_destroy(&actions) }
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        csystem_spawn_detached(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
         var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
         var variables: [UnsafeMutablePointer<CChar>?] = environment.sorted { $0.key < $1.key }.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { (words + variables).forEach { free($0) } }
         var child: pid_t = 0
-        let code = posix_spawn(&child, program, &actions, nil, &words, &variables)
-        close(inPipe[0])
-        close(outPipe[1])
+        let code = posix_spawn(&child, program, &actions, &attributes, &words, &variables)
         guard code == 0 else {
-            close(inPipe[1])
             close(outPipe[0])
             throw PluginError(.notFound, "the program \(program) can't be started: \(String(cString: strerror(code)))")
         }
         self.reactor = reactor
         self.answer = answer
         process = child
-        input = inPipe[1]
         output = outPipe[0]
-        toWrite = prompt
-        csystem_set_nonblocking(input, 1)
         csystem_set_nonblocking(output, 1)
         reactor.watch(output, .readable) { [weak self] _ in self?.collect() }
-        reactor.watch(input, .writable) { [weak self] _ in self?.feed() }
     }
 
     deinit { end() }
 
-    /// Kills the program if it still runs, and reaps it.
+    /// Kills the program and what it started, and reaps it.
     func end() {
         if done { return }
         done = true
-        closeInput()
         reactor.forget(output)
         close(output)
-        kill(process, SIGKILL)
+        kill(-process, SIGKILL)
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
-    }
-
-    private func closeInput() {
-        if input >= 0 {
-            reactor.forget(input)
-            close(input)
-            input = -1
-        }
-    }
-
-    private func feed() {
-        while written < toWrite.count {
-            let count = toWrite.withUnsafeBytes { write(input, $0.baseAddress.map { $0 + written }, toWrite.count - written) }
-            if count > 0 {
-                written += count
-            } else if errno == EAGAIN {
-                return
-            } else if errno != EINTR {
-                break  // the program doesn't read: what it says on its output decides
-            }
-        }
-        closeInput()
     }
 
     private func collect() {

@@ -3,6 +3,7 @@
 #define KEEL_CSYSTEM_H
 
 #include <spawn.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "loop.h"
 #include "worker.h"
@@ -16,5 +17,11 @@ int csystem_set_nonblocking(int fd, int on);
 int csystem_set_close_on_exec(int fd, int on);
 /* posix_spawn_file_actions_addchdir_np: the child starts in this folder. */
 int csystem_spawn_in_folder(posix_spawn_file_actions_t *actions, const char *folder);
+/* A file in memory that holds these bytes and is read from its start: a program's standard input that nobody has to
+ * feed, so that no pipe can break. -1 and errno when there is no room. */
+int csystem_memory_input(const char *name, const void *bytes, size_t size);
+/* The program gets a process group of its own, no blocked signals, and the usual answer to a broken pipe, whatever the
+ * host and its threads have set for themselves. 0 or an error number. */
+int csystem_spawn_detached(posix_spawnattr_t *attributes);
 
 #endif
