@@ -40,6 +40,42 @@ import Testing
         #expect(position.quantity == result.positions[0])
     }
 
+    /// What is summed up without records is what the records add up to, also where much is refused, stopped and rejected.
+    @Test(arguments: [UInt64(81), 82]) func theSummaryIsTheSumOfTheRecords(seed: UInt64) throws {
+        let rig = try Rig()
+        let bars = try rig.tape(.bars, 20_000, seed: seed)
+        var pipeline = Rig.open("btc", decider: "ema", instruments: ["BTC/USDT"], capital: ExactTests.capital)
+        pipeline.gate.candle = 900_000_000_000
+        pipeline.gate.priceZ = 3
+        pipeline.risk.cooldown = 1_800_000_000_000
+        pipeline.risk.losingStreak = 3
+        pipeline.risk.dailyLoss = try Fixed(nearest: 0.0000005)
+        pipeline.position.stopLoss = try Fixed(nearest: 0.001)
+        pipeline.position.review = 3_600_000_000_000
+        var manifest = Rig.manifest([pipeline])
+        manifest.seed = seed
+        func run(_ onRecord: ((LedgerRecord) -> Void)?) throws -> BacktestResult {
+            var request = Backtest.Request(manifest: manifest)
+            request.tapes = [bars]
+            let run = try Backtest(
+                request,
+                plugins: [
+                    Rig.plugin("sim", "Sim", #"{"fill": "this-tick", "faults": {"reject": "0.2", "partial": "0.3"}, \#(ExactTests.wide)}"#), Rig.plugin("direct", "DirectRouter"),
+                    Rig.plugin("ema", "EMACross"),
+                ])
+            run.onRecord = onRecord
+            var result = try run.run()
+            (result.engineSeconds, result.engineProcessorSeconds, result.wholeSeconds) = (0, 0, 0)
+            return result
+        }
+        var records = 0
+        let told = try run { _ in records += 1 }
+        let summed = try run(nil)
+        #expect(records > 1000 && told.fills.count > 20 && !told.refusals.isEmpty && told.rejectedOrders > 0 && !told.exits.isEmpty, "seed \(seed)")
+        #expect(ReportJSON.value(told).text(.compact) == ReportJSON.value(summed).text(.compact), "seed \(seed)")
+        #expect(told.breakers == summed.breakers && told.alerts == summed.alerts, "seed \(seed)")
+    }
+
     @Test func aPartOfATapeIsTheTapeOfThatPart() throws {
         let rig = try Rig()
         let file = try rig.tape(.bars, 10_000)
