@@ -52,7 +52,7 @@ let library: [Target] = [
     // make bench
     .executableTarget(
         name: "keel-bench",
-        dependencies: ["PluginAPI", "PluginKit", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostBacktest"],
+        dependencies: ["PluginAPI", "PluginKit", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostBacktest", "BinanceConnector"],
         path: "Benchmarks", swiftSettings: swift),
 ]
 

@@ -32,9 +32,8 @@ struct Figure {
             switch self {
             case .nanoseconds, .perBar, .perTick, .perOrder: value
             case .microseconds: value * 1e3
-            case .milliseconds: value * 1e6
             case .barsPerSecond, .rowsPerSecond, .recordsPerSecond, .framesPerSecond: 1e9 / value
-            case .bytesPerSecond, .megabytes, .times, .allocations: nil
+            case .milliseconds, .bytesPerSecond, .megabytes, .times, .allocations: nil
             }
         }
     }

@@ -10,7 +10,7 @@ let help = """
       --runs N           runs of each figure (default: 5)
       --only TEXT        only figures whose group and part have TEXT in them; may be given more than once. Parts:
                          pipeline bars, pipeline ticks, pipeline orders 100k|200k|400k, tape read, tape import, tape memory,
-                         boundary call, boundary worker, program check, program backtest, program sweep, host, parse json, parse frames
+                         boundary call, boundary worker, program check, program backtest, program sweep, host, parse json, parse frames, sign order
       --long             also what takes minutes: ten million rows imported, a million decisions, longer sweeps
       --json             one JSON object
       --markdown         the table of docs/performance.md
@@ -54,7 +54,7 @@ while let word = rest.popFirst() {
 }
 
 let groups: [any FigureGroup.Type] = [
-    LoopFigures.self, PipelineFigures.self, TapeFigures.self, BoundaryFigures.self, ParserFigures.self, ProgramFigures.self, HostFigures.self,
+    LoopFigures.self, PipelineFigures.self, TapeFigures.self, BoundaryFigures.self, ParserFigures.self, SigningFigures.self, ProgramFigures.self, HostFigures.self,
 ]
 let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
 settings.programs = (program as NSString).deletingLastPathComponent
