@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 BUILD := .build/release
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test interop bench fuzz kill soak install clean
+.PHONY: help setup build run test interop exact bench fuzz kill soak install clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: setup ## every test; under 20 minutes on two cores
 
 interop: setup ## only the tests that drive us with real third-party clients
 	@scripts/interop
+
+exact: build ## the two example strategies at full size against plain Python: same fills, same equity
+	@python3 Tests/Interop/exact/run.py $(BUILD)/keel 1000000 5000000
 
 bench: build ## print the figures of docs/performance.md
 	@$(BUILD)/keel-bench

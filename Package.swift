@@ -23,17 +23,17 @@ let pluginLinking: [LinkerSetting] = [
 ]
 
 /// Debug builds and tests check at run time that nothing is used while it is changed; in a release that costs a tenth of an order's time.
-let pluginOptimising: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+let optimising: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
 let library: [Target] = [
     .target(name: "PluginAPI", path: "Sources/PluginAPI", exclude: ["abi", "schemas", "vectors"]),
     .target(name: "CSystem", path: "Sources/CSystem"),
     .systemLibrary(name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
-    .target(name: "PluginKit", dependencies: ["PluginAPI", "CSystem"], path: "Sources/PluginKit", swiftSettings: swift),
-    .target(name: "Tape", dependencies: ["PluginAPI", "PluginKit"], path: "Sources/Tape", swiftSettings: swift),
-    .target(name: "HostCore", dependencies: ["PluginAPI", "PluginKit"], path: "Sources/Host/Core", swiftSettings: swift),
+    .target(name: "PluginKit", dependencies: ["PluginAPI", "CSystem"], path: "Sources/PluginKit", swiftSettings: swift + optimising),
+    .target(name: "Tape", dependencies: ["PluginAPI", "PluginKit"], path: "Sources/Tape", swiftSettings: swift + optimising),
+    .target(name: "HostCore", dependencies: ["PluginAPI", "PluginKit"], path: "Sources/Host/Core", swiftSettings: swift + optimising),
     .target(name: "HostManifest", dependencies: ["PluginAPI", "PluginKit", "HostCore"], path: "Sources/Host/Manifest", swiftSettings: swift),
-    .target(name: "HostPlugins", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Sources/Host/Plugins", swiftSettings: swift),
+    .target(name: "HostPlugins", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Sources/Host/Plugins", swiftSettings: swift + optimising),
     .target(name: "HostLedger", dependencies: ["PluginKit", "HostCore", "CSQLite"], path: "Sources/Host/Ledger", swiftSettings: swift),
     .target(
         name: "HostRun",
@@ -42,7 +42,7 @@ let library: [Target] = [
     .target(
         name: "HostBacktest",
         dependencies: ["PluginAPI", "PluginKit", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"],
-        path: "Sources/Host/Backtest", swiftSettings: swift),
+        path: "Sources/Host/Backtest", swiftSettings: swift + optimising),
     .executableTarget(
         name: "keel",
         dependencies: [
@@ -52,7 +52,7 @@ let library: [Target] = [
     // make bench
     .executableTarget(
         name: "keel-bench",
-        dependencies: ["PluginAPI", "PluginKit", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostBacktest"],
+        dependencies: ["PluginAPI", "PluginKit", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostBacktest", "BinanceConnector"],
         path: "Benchmarks", swiftSettings: swift),
 ]
 
@@ -70,7 +70,7 @@ func plugin(_ name: String, needs: [Target.Dependency] = [], path: String? = nil
         exclude: ["README.md", "keel-check.json"].filter {
             FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\(path ?? "Plugins/\(name)")/\($0)")
         },
-        swiftSettings: swift + pluginOptimising, linkerSettings: pluginLinking)
+        swiftSettings: swift + optimising, linkerSettings: pluginLinking)
 }
 
 let plugins: [Target] = [

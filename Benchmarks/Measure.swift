@@ -6,10 +6,37 @@ struct Figure {
     var name: String
     /// In `unit`, one a run.
     var values: [Double]
-    var unit: String
+    var unit: Unit
     /// What has to be held; nil: only watched.
     var hold: Hold?
     var note = ""
+
+    enum Unit: String {
+        case nanoseconds = "ns"
+        case perBar = "ns a bar"
+        case perTick = "ns a tick"
+        case perOrder = "ns an order"
+        case microseconds = "µs"
+        case milliseconds = "ms"
+        case barsPerSecond = "bars/s"
+        case rowsPerSecond = "rows/s"
+        case recordsPerSecond = "records/s"
+        case framesPerSecond = "frames/s"
+        case bytesPerSecond = "bytes/s"
+        case megabytes = "MB"
+        case times = "times"
+        case allocations = "allocations"
+
+        /// Nanoseconds a unit of work, where the figure says that: what the fixed loop is compared with.
+        func cost(_ value: Double) -> Double? {
+            switch self {
+            case .nanoseconds, .perBar, .perTick, .perOrder: value
+            case .microseconds: value * 1e3
+            case .barsPerSecond, .rowsPerSecond, .recordsPerSecond, .framesPerSecond: 1e9 / value
+            case .milliseconds, .bytesPerSecond, .megabytes, .times, .allocations: nil
+            }
+        }
+    }
 
     enum Hold {
         case atLeast(Double)
@@ -35,20 +62,21 @@ struct Figure {
         if sorted.isEmpty { return .nan }
         return sorted.count % 2 == 1 ? sorted[sorted.count / 2] : (sorted[sorted.count / 2 - 1] + sorted[sorted.count / 2]) / 2
     }
-    var spread: String { values.count < 2 ? "" : "\(Measure.short(values.min() ?? 0)) – \(Measure.short(values.max() ?? 0))" }
+    var low: Double { values.min() ?? .nan }
+    var high: Double { values.max() ?? .nan }
+    var spread: String { values.count < 2 ? "" : "\(Measure.short(low)) – \(Measure.short(high))" }
+    var isKept: Bool? { hold.map { $0.isKept(median) } }
 }
 
 enum Measure {
-    static func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-    }
+    static func now() -> Double { time(CLOCK_MONOTONIC) }
 
     /// Time of this process on a processor: what the work costs, also on a machine that others use.
-    static func processor() -> Double {
+    static func processor() -> Double { time(CLOCK_PROCESS_CPUTIME_ID) }
+
+    private static func time(_ clock: clockid_t) -> Double {
         var time = timespec()
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        clock_gettime(clock, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 

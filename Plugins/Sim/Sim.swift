@@ -184,7 +184,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
                 throw error
             }
         }
-        teller.pending(order, number: venue.orderNumber, request: request.id, at: now)
+        if config.steps { teller.pending(order, number: venue.orderNumber, request: request.id, at: now) }
         settle(now)
     }
 
@@ -311,7 +311,7 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
             let report = venue.reports[index]
             let here = Int(report.order.market)
             let known = here < venue.markets.count && report.order.number > 0 || report.kind == .funding
-            teller.tell(report, known ? venue.markets[here] : nil, feeAsset: known ? feeAsset(here) : "")
+            teller.tell(report, known ? venue.markets[here] : nil, feeAsset: known ? feeAsset(here) : "", passes: !config.steps && isFilledAtOnce(index))
             if config.updates, report.kind == .filled || report.kind == .funding {
                 if place >= 0, place != here { tellHoldings(place, time) }
                 place = here
@@ -321,6 +321,13 @@ final class Sim: Feed, Broker, HotPath, Stateful, Describing, AccountSummary {
             tellHoldings(place, time)
             if config.rules.fundingEvery > 0 { venue.fund(place, time) }
         }
+    }
+
+    /// Accepted here, and filled to the end by the next report.
+    private func isFilledAtOnce(_ index: Int) -> Bool {
+        guard index + 1 < venue.reports.count, venue.reports[index].kind == .accepted else { return false }
+        return venue.reports[index + 1].kind == .filled && venue.reports[index + 1].order.state == .filled
+            && venue.reports[index + 1].order.number == venue.reports[index].order.number
     }
 
     private func tellHoldings(_ place: Int, _ time: Int64) {

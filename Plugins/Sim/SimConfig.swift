@@ -47,6 +47,10 @@ struct SimConfig {
         .text("file", "Where a paper venue keeps its orders, fills and balances; \"\" keeps them in memory only.", default: ""),
         .flag("durable", "With a file: wait for the disk before anything is acknowledged. Off survives a killed host, but not a power cut.", default: true),
         .flag("updates", "Tell balances and positions after each fill, as most venues do.", default: true),
+        .flag(
+            "steps",
+            "Tell that an order is on its way and that it is at work even if it is filled in the same instant; off, such an order is only told filled.",
+            default: true),
         .flag("keep", "Remember finished orders and fills without a file too, for sync and for people.", default: false),
         .group(
             "faults", "Chances of things going wrong, for tests; all draws come from the seed.",
@@ -76,6 +80,7 @@ struct SimConfig {
     var file: String
     var durable: Bool
     var updates: Bool
+    var steps: Bool
     var keep: Bool
     var faults: Faults
 
@@ -119,6 +124,7 @@ struct SimConfig {
         file = try config["file"].text
         durable = try config["durable"].bool
         updates = try config["updates"].bool
+        steps = try config["steps"].bool
         faults = Faults(
             lost: try config["faults"]["lost"].fixed.double, late: try config["faults"]["late"].fixed.double,
             double: try config["faults"]["double"].fixed.double, reorder: try config["faults"]["reorder"].fixed.double,

@@ -7,6 +7,8 @@ struct Teller: ~Copyable {
     private let faults: Faults
     private var chance: Chance
     private var builder = EventBuilder(capacity: 1024)
+    /// An order's number is told with each of its events.
+    private var orderNumber = NumberText()
     /// Events on their way late, by due time.
     private var delayed: [Delayed] = []
     /// Orders whose answer was lost.
@@ -46,7 +48,8 @@ struct Teller: ~Copyable {
 
     // MARK: reports
 
-    mutating func tell(_ report: borrowing Report, _ market: UnsafeMutablePointer<Market>?, feeAsset: String) {
+    /// `passes`: the order's state is over already, so it isn't told.
+    mutating func tell(_ report: borrowing Report, _ market: UnsafeMutablePointer<Market>?, feeAsset: String, passes: Bool = false) {
         let instrument = market?.pointee.id ?? 0
         switch report.kind {
         case .triggered: return
@@ -81,7 +84,7 @@ struct Teller: ~Copyable {
             order(report.order, report.reason.text, instrument, report.time)
             Request(host: host, id: report.request).done(.rejected(report.reason.text))
         case .accepted:
-            order(report.order, "", instrument, report.time)
+            if !passes { order(report.order, "", instrument, report.time) }
             Request(host: host, id: report.request).done()
         default:
             order(report.order, report.reason.text, instrument, report.time)
@@ -97,7 +100,7 @@ struct Teller: ~Copyable {
         body.side = taken.side.rawValue
         body.leaves = taken.quantity.raw
         body.limit = taken.limit.raw
-        body.venue_id = builder.number("s", number)
+        body.venue_id = orderNumber.write("s", number, &builder)
         builder.emit(body, KEEL_EV_ORDER, instrument: taken.instrument, request: request, at: time, to: host)
     }
 
@@ -118,7 +121,7 @@ struct Teller: ~Copyable {
         body.leaves = order.leaves
         body.average = order.average
         body.limit = order.limit
-        body.venue_id = builder.number("s", order.number)
+        body.venue_id = orderNumber.write("s", order.number, &builder)
         body.message = builder.text(message)
         send(body, KEEL_EV_ORDER, instrument, request ?? order.request, time, flags)
     }
@@ -134,7 +137,7 @@ struct Teller: ~Copyable {
         body.liquidity = fill.maker ? KEEL_LIQUIDITY_MAKER : KEEL_LIQUIDITY_TAKER
         body.fee_asset = builder.text(asset)
         body.fill_id = builder.number("f", fill.number)
-        body.venue_id = builder.number("s", fill.orderNumber)
+        body.venue_id = orderNumber.write("s", fill.orderNumber, &builder)
         send(body, KEEL_EV_FILL, instrument, request, fill.time, flags)
     }
 
@@ -215,20 +218,41 @@ struct Teller: ~Copyable {
     }
 }
 
+/// The text of the last number, ready to be written again.
+struct NumberText {
+    private var number: UInt64?
+    private var words: (UInt64, UInt64, UInt64) = (0, 0, 0)
+    private var count = 0
+
+    mutating func write(_ mark: Unicode.Scalar, _ wanted: UInt64, _ builder: inout EventBuilder) -> keel_text {
+        if number != wanted {
+            number = wanted
+            count = withUnsafeMutableBytes(of: &words) { NumberText.digits(mark, wanted, into: $0) }
+        }
+        return withUnsafeBytes(of: words) { builder.text(UnsafeRawBufferPointer(rebasing: $0[(24 - count)...])) }
+    }
+
+    /// Writes the mark and the digits to the end of 24 bytes; their number.
+    static func digits(_ mark: Unicode.Scalar, _ number: UInt64, into bytes: UnsafeMutableRawBufferPointer) -> Int {
+        var at = 24
+        var rest = number
+        repeat {
+            at -= 1
+            bytes[at] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        at -= 1
+        bytes[at] = UInt8(truncatingIfNeeded: mark.value)
+        return 24 - at
+    }
+}
+
 extension EventBuilder {
     /// A venue's number as text, such as "f42", without making a string.
     mutating func number(_ mark: Unicode.Scalar, _ number: UInt64) -> keel_text {
-        withUnsafeTemporaryAllocation(byteCount: 24, alignment: 1) { bytes in
-            var at = 24
-            var rest = number
-            repeat {
-                at -= 1
-                bytes[at] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-                rest /= 10
-            } while rest > 0
-            at -= 1
-            bytes[at] = UInt8(truncatingIfNeeded: mark.value)
-            return text(UnsafeRawBufferPointer(rebasing: bytes[at...]))
+        withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) { bytes in
+            let count = NumberText.digits(mark, number, into: bytes)
+            return text(UnsafeRawBufferPointer(rebasing: bytes[(24 - count)...]))
         }
     }
 }

@@ -36,4 +36,25 @@ import Testing
         #expect(result.fills.map(\.price.raw) == byHand.fills.map(\.price))
         #expect(abs(result.equity.double - byHand.equity) < 1e-5)
     }
+
+    /// The comparison knows no limits: a market so dear that the fees eat all cash is traded to its end.
+    @Test func losingEverythingStopsNobody() throws {
+        let rig = try Rig()
+        let tape = try rig.tape(.bars, 60_000, seed: 5, price: 900_000)
+        let result = try Self.run("emacross", tape)
+        let byHand = try ExactTests.crossByHand(ExactTests.bars(tape))
+        #expect(byHand.equity < 0 && byHand.fills.count > 1000)
+        #expect(result.fills.map(\.price.raw) == byHand.fills.map(\.price))
+        #expect(abs(result.equity.double - byHand.equity) < 1e-5)
+        #expect(result.refusals.isEmpty)
+    }
+
+    /// What the comparison takes is refused where money is real, or might be.
+    @Test func onlyABacktestKnowsNoLimits() throws {
+        let reader = ManifestReader(environment: ["LIVE_TRADING": "true"], checksSecrets: false)
+        for mode in ["paper", "live"] {
+            let report = try ManifestChange.read(try ManifestFile(reading: Self.folder + "/emacross.json"), [ManifestChange(path: "mode", value: mode)], reader: reader)
+            #expect(report.manifest == nil && report.text.contains("equity_limits") && report.text.contains("for mode \"backtest\" only"), "\(report.text)")
+        }
+    }
 }

@@ -40,6 +40,42 @@ import Testing
         #expect(position.quantity == result.positions[0])
     }
 
+    /// What is summed up without records is what the records add up to, also where much is refused, stopped and rejected.
+    @Test(arguments: [UInt64(81), 82]) func theSummaryIsTheSumOfTheRecords(seed: UInt64) throws {
+        let rig = try Rig()
+        let bars = try rig.tape(.bars, 20_000, seed: seed)
+        var pipeline = Rig.open("btc", decider: "ema", instruments: ["BTC/USDT"], capital: ExactTests.capital)
+        pipeline.gate.candle = 900_000_000_000
+        pipeline.gate.priceZ = 3
+        pipeline.risk.cooldown = 1_800_000_000_000
+        pipeline.risk.losingStreak = 3
+        pipeline.risk.dailyLoss = try Fixed(nearest: 0.0000005)
+        pipeline.position.stopLoss = try Fixed(nearest: 0.001)
+        pipeline.position.review = 3_600_000_000_000
+        var manifest = Rig.manifest([pipeline])
+        manifest.seed = seed
+        func run(_ onRecord: ((LedgerRecord) -> Void)?) throws -> BacktestResult {
+            var request = Backtest.Request(manifest: manifest)
+            request.tapes = [bars]
+            let run = try Backtest(
+                request,
+                plugins: [
+                    Rig.plugin("sim", "Sim", #"{"fill": "this-tick", "faults": {"reject": "0.2", "partial": "0.3"}, \#(ExactTests.wide)}"#), Rig.plugin("direct", "DirectRouter"),
+                    Rig.plugin("ema", "EMACross"),
+                ])
+            run.onRecord = onRecord
+            var result = try run.run()
+            (result.engineSeconds, result.engineProcessorSeconds, result.wholeSeconds) = (0, 0, 0)
+            return result
+        }
+        var records = 0
+        let told = try run { _ in records += 1 }
+        let summed = try run(nil)
+        #expect(records > 1000 && told.fills.count > 20 && !told.refusals.isEmpty && told.rejectedOrders > 0 && !told.exits.isEmpty, "seed \(seed)")
+        #expect(ReportJSON.value(told).text(.compact) == ReportJSON.value(summed).text(.compact), "seed \(seed)")
+        #expect(told.breakers == summed.breakers && told.alerts == summed.alerts, "seed \(seed)")
+    }
+
     @Test func aPartOfATapeIsTheTapeOfThatPart() throws {
         let rig = try Rig()
         let file = try rig.tape(.bars, 10_000)
@@ -130,6 +166,25 @@ import Testing
         for bad in ["nothing", "=1", "pipelines.eth.risk=1", "plugins.none.config.a=1", "version.a=1", "instruments[BTC=1"] {
             #expect(throws: BacktestError.self, "\(bad)") { try set(bad) }
         }
+    }
+
+    /// Numbers and texts in any order: each change is read as its place wants it.
+    @Test func numbersAndTextsMix() throws {
+        let file = try ManifestFile(reading: ExampleTests.folder + "/emacross.json")
+        let reader = ManifestReader(environment: [:], checksSecrets: false)
+        let parts = [
+            "pipelines.emacross.history=3", "pipelines.emacross.capital=5000", "seed=11", "pipelines.emacross.risk.max_fraction=0.5", "pipelines.emacross.gate.timer=true",
+            "instruments[BTC/USDT].tick=0.01",
+        ]
+        for turn in parts.indices {
+            let changes = try (parts[turn...] + parts[..<turn]).map { try ManifestChange($0) }
+            let report = try ManifestChange.read(file, changes, reader: reader)
+            let manifest = try #require(report.manifest, "\(report.text)")
+            #expect(manifest.seed == 11 && manifest.pipelines[0].capital?.description == "5000" && manifest.pipelines[0].risk.maximumFraction.description == "0.5")
+        }
+        // What is wrong is told as it was written, and nothing else is.
+        let wrong = try ManifestChange.read(file, try (parts + ["pipelines.emacross.broker=nobody"]).map { try ManifestChange($0) }, reader: reader)
+        #expect(wrong.manifest == nil && wrong.errors.count == 1, "\(wrong.text)")
     }
 }
 

@@ -86,6 +86,41 @@ public struct Fixed: Hashable, Comparable, Sendable {
 /// Quotient of two whole numbers under a rounding rule. `divisor` is never zero here: callers check.
 @inlinable
 func divide(_ value: Int128, by divisor: Int128, _ rounding: Rounding) -> Int128 {
+    // Nearly all divisors are one word, and then the work is one division of words and one product.
+    let size = divisor.magnitude
+    let word = UInt64(truncatingIfNeeded: size)
+    guard word > 1, UInt128(word) == size else { return divideWide(value, by: divisor, rounding) }
+    let whole = value.magnitude
+    let low = UInt64(truncatingIfNeeded: whole)
+    var quotient: UInt128
+    let remainder: UInt64
+    if UInt128(low) == whole {
+        quotient = UInt128(low / word)
+        remainder = low % word
+    } else {
+        quotient = whole / size
+        remainder = low &- UInt64(truncatingIfNeeded: quotient) &* word
+    }
+    let isNegative = (value < 0) != (divisor < 0)
+    if remainder != 0 {
+        let away =
+            switch rounding {
+            case .towardZero: false
+            case .awayFromZero: true
+            case .down: isNegative
+            case .up: !isNegative
+            case .halfAwayFromZero: remainder >= word &- remainder
+            }
+        if away { quotient &+= 1 }
+    }
+    // At most half of what the type holds: the divisor is at least two.
+    let result = Int128(truncatingIfNeeded: quotient)
+    return isNegative ? 0 &- result : result
+}
+
+/// The same for any divisor.
+@inlinable @inline(never)
+func divideWide(_ value: Int128, by divisor: Int128, _ rounding: Rounding) -> Int128 {
     let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
     if remainder == 0 { return quotient }
     let negative = (remainder < 0) != (divisor < 0)

@@ -5,6 +5,8 @@ public struct Answer: ~Copyable {
     private var builder = EventBuilder(capacity: 512)
     private let signal: String
     private let model: String
+    /// Where the texts lie in the buffer: they are the same in every answer, so they are written once.
+    private var layout: (signal: keel_text, signals: keel_list, model: keel_text)?
 
     public init(signal: String, model: String) {
         self.signal = signal
@@ -27,17 +29,25 @@ public struct Answer: ~Copyable {
 
     /// The decision on this snapshot, and the end of the request.
     public mutating func send(_ action: Decision.Action, _ quantity: Fixed, _ snapshot: Snapshot, _ request: Request) {
-        builder.begin(keel_ev_decision.self)
         var body = keel_ev_decision()
         body.action = action.rawValue
         body.snapshot = snapshot.pointer.pointee.hash
         body.quantity = quantity.raw
         body.confidence = Int64(KEEL_ONE)
         body.exit_probability = action == .sell ? Int64(KEEL_ONE) : 0
-        let named = keel_signal(
-            name: builder.text(signal), confidence: Int64(KEEL_ONE), direction: action == .buy ? 1 : -1, reserved: 0)
-        body.signals = builder.list(one: named)
-        body.model = builder.text(model)
+        var named = keel_signal(name: keel_text(), confidence: Int64(KEEL_ONE), direction: action == .buy ? 1 : -1, reserved: 0)
+        if let layout {
+            named.name = layout.signal
+            builder.store(named, in: layout.signals)
+            body.signals = layout.signals
+            body.model = layout.model
+        } else {
+            builder.begin(keel_ev_decision.self)
+            named.name = builder.text(signal)
+            body.signals = builder.list(one: named)
+            body.model = builder.text(model)
+            layout = (named.name, body.signals, body.model)
+        }
         let status = builder.emit(body, KEEL_EV_DECISION, instrument: snapshot.instrument, request: request.id, to: request.host)
         if let error = PluginError(status: status, "the decision could not be delivered (status \(status))") {
             request.done(error)

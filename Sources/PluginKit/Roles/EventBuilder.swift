@@ -47,6 +47,7 @@ public struct EventBuilder: ~Copyable {
 
     /// Adds a text; one that doesn't fit the largest event is cut at a whole character.
     public mutating func text(_ string: String) -> keel_text {
+        if string.isEmpty { return keel_text(off: 0, len: 0) }
         if string.utf8.count > Int(KEEL_EVENT_MAX) - used { return text(String(string.utf8Prefix(Int(KEEL_EVENT_MAX) - used)) ?? "") }
         var copy = string
         return copy.withUTF8 { text(UnsafeRawBufferPointer($0)) }
@@ -95,6 +96,12 @@ public struct EventBuilder: ~Copyable {
         (buffer + start).copyMemory(from: source, byteCount: bytes.count)
         used = start + bytes.count
         return keel_list(off: UInt32(start), count: UInt32(count))
+    }
+
+    /// Overwrites the only element of a list that was added.
+    mutating func store<Element: BitwiseCopyable>(_ element: Element, in list: keel_list) {
+        guard list.count == 1, Int(list.off) + MemoryLayout<Element>.size <= used else { return }
+        (buffer + Int(list.off)).storeBytes(of: element, as: Element.self)
     }
 
     /// Completes the event and hands it out for the length of the closure; nil if it didn't fit.

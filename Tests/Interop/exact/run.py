@@ -2,7 +2,7 @@
 """Recomputes keel backtest's two example strategies in plain Python, from the CSV files a user would have.
 
 Nothing of Keel is used but the program itself: CSV -> keel data import -> keel backtest --json, and the same CSV -> this file.
-Usage: run.py KEEL [ROWS]
+Usage: run.py KEEL [BARS [TICKS]]     (`make exact` runs the full size: a million bars, five million ticks)
 """
 import json
 import math
@@ -14,6 +14,7 @@ import tempfile
 
 keel = os.path.abspath(sys.argv[1])
 rows = int(sys.argv[2]) if len(sys.argv) > 2 else 40_000
+tick_rows = int(sys.argv[3]) if len(sys.argv) > 3 else rows * 6
 root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 
 
@@ -84,7 +85,8 @@ def compare(name, manifest, csv, expected):
         sys.exit(f"{name}: equity {result['equity']}, expected {equity:.8f}")
     if not wanted:
         sys.exit(f"{name}: nothing was traded, so nothing was compared")
-    print(f"{name}: {len(fills)} fills and the equity {equity:.5f} agree with Python")
+    events = result["counts"]["events"]
+    print(f"{name}: {events:,} events, {len(fills):,} fills and the equity {equity:.5f} agree with Python")
 
 
 with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +106,7 @@ with tempfile.TemporaryDirectory() as folder:
     compare("EMA cross", "emacross.json", name, cross(bars))
 
     price, ticks, time = 20_000.0, [], 1_704_067_200_000
-    for i in range(rows * 6):
+    for i in range(tick_rows):
         price = max(1.0, round(price * (1 + random.gauss(0, 0.0001 * (4 if i // 5000 % 4 == 3 else 1))), 2))
         time += random.randint(1, 500)
         ticks.append((time, price, round(random.random(), 4)))

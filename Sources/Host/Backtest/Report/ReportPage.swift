@@ -213,15 +213,18 @@ public enum ReportPage {
             }, text: 2)
     }
 
+    /// "stopLoss" as "stop loss".
+    private static func words(_ name: String) -> String { name.map { $0.isUppercase ? " " + $0.lowercased() : String($0) }.joined() }
+
     private static func counts(_ r: BacktestResult) -> String {
         var out = ""
-        if !r.refusals.isEmpty { out += list("Refused", r.refusals.map { ($0.rule.rawValue, N.count($0.count)) }) }
-        if !r.exits.isEmpty { out += list("Exits", r.exits.map { ($0.why.rawValue, "\(N.count($0.count))   \(N.money($0.profit, sign: true))") }) }
+        if !r.refusals.isEmpty { out += list("Refused", r.refusals.map { (words($0.rule.rawValue), N.count($0.count)) }) }
+        if !r.exits.isEmpty { out += list("Exits", r.exits.map { (words($0.why.rawValue), "\(N.count($0.count))   \(N.money($0.profit, sign: true))") }) }
         if r.rejectedOrders > 0 || r.takeovers > 0 || !r.breakers.isEmpty {
             out += list(
                 "Incidents",
                 [("Orders the venue rejected", N.count(r.rejectedOrders)), ("Takeovers by a fallback", N.count(r.takeovers))]
-                    + r.breakers.filter(\.open).prefix(12).map { ("Breaker \($0.breaker.rawValue)", N.minute($0.time)) })
+                    + r.breakers.filter(\.open).prefix(12).map { ("Breaker \(words($0.breaker.rawValue))", N.minute($0.time)) })
         }
         return out
     }
@@ -289,7 +292,7 @@ public enum ReportPage {
         .findings{list-style:none;margin:0;padding:0}.findings li{border-left:3px solid var(--soft);padding:4px 0 4px 12px;margin:8px 0}.findings span{display:block;color:var(--soft)}
         .findings .serious{border-color:var(--loss)}.findings .warning{border-color:#c98a1b}
         footer{margin-top:36px;color:var(--soft);font-size:12.5px}
-        @media print{:root{--paper:#fff;--ink:#000;--soft:#444;--faint:#ccc;--card:#f4f4f4;--c1:#1f5fbf;--c2:#b3402a;--c3:#5b6b2f;--gain:#17703c;--loss:#b3261e;--buy:#17703c;--sell:#b3261e;--range:#777}main{max-width:none;padding:0}section,figure,tr{break-inside:avoid}body{font-size:11pt}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+        @media print{:root{--paper:#fff;--ink:#000;--soft:#444;--faint:#ccc;--card:#f4f4f4;--c1:#1f5fbf;--c2:#b3402a;--c3:#5b6b2f;--gain:#17703c;--loss:#b3261e;--buy:#17703c;--sell:#b3261e;--range:#777}main{max-width:none;padding:0}section,figure,tr{break-inside:avoid}body{font-size:10pt}.scroll{overflow:visible}.data,.pairs,.months{font-size:7.5pt}.data th,.data td{padding:2px 4px}.columns{grid-template-columns:repeat(3,1fr);gap:0 18px}.tiles{grid-template-columns:repeat(6,1fr);gap:6px}.tile{padding:6px 8px}.tile dd{font-size:13pt}.tile p,.tile dt{font-size:7.5pt}.tile i{white-space:normal}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
         """
 }
 

@@ -26,7 +26,6 @@ public final class Backtest {
         public var venue: String?
         /// Also gather prices for the report's chart.
         public var charts = false
-        public var recording: Recording = .trading
         /// Give memory of the tape back on the way; a sweep, whose threads share the tape, keeps it.
         public var releasesMemory = true
 
@@ -177,7 +176,7 @@ public final class Backtest {
         }
 
         let score = Score(startEquity: .zero, multipliers: instruments.map(\.multiplier), first: scoreFrom, last: last)
-        let outlet = BacktestOutlet(ports: ports, pipelines: pipelines.map(\.name), score: score, recording: request.recording)
+        let outlet = BacktestOutlet(ports: ports, pipelines: pipelines.map(\.name), score: score, recording: onRecord == nil ? .summary : .trading)
         outlet.onRecord = onRecord
         let engine: Engine
         do {
@@ -317,7 +316,7 @@ public final class Backtest {
     }
 
     private func fill(_ result: inout BacktestResult, _ outlet: BacktestOutlet, _ services: [BacktestServices]) {
-        result.answers = outlet.decisions.sorted { $0.key < $1.key }.flatMap { $0.value.sorted { $0.key < $1.key }.map(\.value) }
+        result.answers = outlet.decisions
         result.gates = outlet.gates.sorted { $0.key < $1.key }.flatMap { pipeline, all in
             all.sorted { $0.key < $1.key }.map { instrument, counters in
                 (pipelines[pipeline].name, instrument > 0 && Int(instrument) <= result.instruments.count ? result.instruments[Int(instrument) - 1] : "", counters)

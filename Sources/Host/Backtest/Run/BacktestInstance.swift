@@ -28,7 +28,9 @@ public struct BacktestPlugin {
 final class BacktestServices: HostServices, @unchecked Sendable {  // one thread
     private let instruments: [InstrumentRecord]
     /// Set once the engine exists.
-    var engine: Engine?
+    var engine: Engine? { didSet { lent = engine.map { .passUnretained($0) } } }
+    /// The same without a count: it is asked with every event.
+    private var lent: Unmanaged<Engine>?
     var began: Int64 = 0
     private let lane: BacktestLane
     private let port: Int
@@ -50,15 +52,21 @@ final class BacktestServices: HostServices, @unchecked Sendable {  // one thread
 
     deinit { scratch.deallocate() }
 
-    func now() -> keel_time { max(engine?.now ?? began, began) }
+    func now() -> keel_time { max(lent?._withUnsafeGuaranteedRef { $0.now } ?? began, began) }
 
     func emit(_ event: UnsafePointer<keel_event>, from instance: InstanceHost) -> keel_status {
+        // Called by the engine, as nearly always: it copies what comes while it is busy, and gives it its own time.
+        let isTaken = lent?._withUnsafeGuaranteedRef { engine in
+            guard engine.isBusy, !lane.isCalling else { return false }
+            engine.accept(event, from: port)
+            return true
+        }
+        if isTaken == true { return KEEL_OK }
         let size = Int(event.pointee.size)
         scratch.copyMemory(from: event, byteCount: size)
         let copy = scratch.assumingMemoryBound(to: keel_event.self)
         copy.pointee.at_host = now()
         if let engine, !lane.isCalling {
-            // Called by the engine: it queues what comes while it is busy.
             engine.accept(copy, from: port)
         } else {
             let bytes = [UInt8](UnsafeRawBufferPointer(start: scratch, count: size))

@@ -93,17 +93,21 @@ public struct ManifestChange: Equatable, Sendable {
     public static func read(_ file: ManifestFile, _ changes: [ManifestChange], reader: ManifestReader, catalogue: (any PluginCatalogue)? = nil) throws(BacktestError) -> ManifestReport {
         if changes.isEmpty { return reader.check(file, catalogue: catalogue) }
         guard let original = try? JSONDocument(parsing: file.bytes) else { return reader.check(file, catalogue: catalogue) }
-        var choice = [Int](repeating: 0, count: changes.count)
-        while true {
+        func checked(_ choice: [Int]) throws(BacktestError) -> ManifestReport {
             var document = original.root
             for (index, change) in changes.enumerated() { document = try change.apply(choice[index], to: document) }
-            let changed = ManifestFile(name: file.name, folder: file.folder, bytes: document.bytes(.pretty))
-            let report = reader.check(changed, catalogue: catalogue)
-            if report.manifest != nil { return report }
-            // Which change is to blame is not asked: the next combination is tried, texts last.
-            guard let next = choice.indices.first(where: { choice[$0] + 1 < changes[$0].readings.count }) else { return report }
-            choice[next] += 1
+            return reader.check(ManifestFile(name: file.name, folder: file.folder, bytes: document.bytes(.pretty)), catalogue: catalogue)
         }
+        var choice = [Int](repeating: 0, count: changes.count)
+        var report = try checked(choice)
+        // Each change is read the other way where that leaves fewer errors: what is told in the end is not about quotation marks.
+        for index in changes.indices where changes[index].readings.count > 1 {
+            if report.manifest != nil { break }
+            choice[index] = 1
+            let other = try checked(choice)
+            if other.manifest != nil || other.errors.count < report.errors.count { report = other } else { choice[index] = 0 }
+        }
+        return report
     }
 }
 

@@ -189,11 +189,11 @@ final class Score {
         return multiplier == .one || multiplier.isZero ? value : try? value.multiplied(by: multiplier)
     }
 
-    func fill(_ record: FillRecord, index: Int) {
+    func fill(_ tally: FillTally, index: Int) {
         fill(
             BacktestResult.Fill(
-                index: index, time: record.atSource != 0 ? record.atSource : record.time, pipeline: record.pipeline, instrument: Int(record.instrument),
-                side: record.side, price: record.price, quantity: record.quantity, fee: record.fee, order: record.order))
+                index: index, time: tally.time, pipeline: tally.pipeline, instrument: Int(tally.instrument), side: tally.side, price: tally.price,
+                quantity: tally.quantity, fee: tally.fee, order: tally.order))
     }
 
     func fill(_ new: BacktestResult.Fill) {

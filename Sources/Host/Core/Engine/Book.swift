@@ -49,6 +49,7 @@ struct Book {
     let atrSeries: Int
     var candle: CandleClock
     let layer: ZLayer
+    let hasLayer: Bool
     let rules: ExitRules
     let hasStages: Bool
     var statistics = GateStatistics()
@@ -115,6 +116,15 @@ extension UnsafeMutablePointer<Book> {
         }
         return false
     }
+
+    func hasOrders(of parent: OrderID) -> Bool {
+        for index in 0..<pointee.orders.count where pointee.orders[index].id.parent == parent { return true }
+        return false
+    }
+
+    /// Someone looks at the spread of returns and volumes.
+    @inline(__always)
+    var watchesSpread: Bool { pointee.hasLayer || pointee.wakeVolumeSquared < .infinity }
 
     @inline(__always)
     var isFlat: Bool {

@@ -150,7 +150,7 @@ struct Composition {
             brokerFeatures: plan.ports[pipeline.broker].broker?.pointee.order_features ?? 0,
             leastQuantity: max(described.lot.raw, described.minimumQuantity.raw, 1), series: series, seriesCount: ordered.count,
             atrSeries: settings.position.atrMultiple == nil ? -1 : ordered.firstIndex(of: settings.position.atrBars) ?? -1,
-            candle: CandleClock(duration: settings.gate.candle ?? 0), layer: ZLayer(settings.gate), rules: ExitRules(settings.position),
+            candle: CandleClock(duration: settings.gate.candle ?? 0), layer: ZLayer(settings.gate), hasLayer: ZLayer(settings.gate).isOn, rules: ExitRules(settings.position),
             hasStages: !settings.position.stages.isEmpty, observers: observers,
             observerCount: observerCount, closedOrders: Recent(capacity: memory), block: SnapshotBlock(capacity: 8192 + bars))
     }

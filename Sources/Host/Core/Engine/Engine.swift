@@ -16,6 +16,8 @@ public final class Engine {
     let learner: (any Learner)?
     let recording: Recording
     let recordsTrading: Bool
+    /// Also true where everything of trading is recorded.
+    let recordsSummary: Bool
     let recordsDetail: Bool
     let recordsState: Bool
 
@@ -48,6 +50,7 @@ public final class Engine {
         self.learner = learner
         recording = outlet.recording
         recordsTrading = recording.contains(.trading)
+        recordsSummary = recordsTrading || recording.contains(.summary)
         recordsDetail = recording.contains(.detail)
         recordsState = recording.contains(.state)
         books = composed.books
@@ -184,6 +187,9 @@ public final class Engine {
     // MARK: Answers
 
     public var now: Int64 { core.pointee.now }
+
+    /// In the middle of an input: what is accepted now is queued.
+    public var isBusy: Bool { core.pointee.busy }
 
     /// When `advance` must be called at the latest; nil: nothing is due. It may be early, never late.
     public var nextTimer: Int64? { core.pointee.timers.next == .max ? nil : core.pointee.timers.next }

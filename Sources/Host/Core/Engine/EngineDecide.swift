@@ -30,34 +30,33 @@ extension Engine {
 
     /// Why a decider cannot be asked now; nil: it can. After a breaker's pause the question is its trial.
     private func unusable(_ pipeline: UnsafeMutablePointer<Pipeline>, _ place: Int) -> TakeoverRecord.Why? {
-        let decider = pipeline.pointee.chain[place]
-        let state = pipeline.pointee.state.deciders[place]
-        if state.openUntil != 0 {
-            if now < state.openUntil || pipeline.pointee.trials & (1 << UInt64(place)) != 0 { return .breakerOpen }
+        let openUntil = pipeline.pointee.state.deciders[place].openUntil
+        if openUntil != 0 {
+            if now < openUntil || pipeline.pointee.trials & (1 << UInt64(place)) != 0 { return .breakerOpen }
         }
-        if let cap = pipeline.pointee.settings.chain.dailyCost, !decider.inline {
-            let cost = state.knownCost ?? pipeline.pointee.settings.chain.assumedCost
+        if let cap = pipeline.pointee.settings.chain.dailyCost, !pipeline.pointee.chain[place].inline {
+            let cost = pipeline.pointee.state.deciders[place].knownCost ?? pipeline.pointee.settings.chain.assumedCost
             if let sum = try? pipeline.pointee.state.costToday.adding(pipeline.pointee.reserved).adding(cost), sum <= cap {} else { return .dailyCost }
         }
-        if state.openUntil != 0 {
+        if openUntil != 0 {
             pipeline.pointee.trials |= 1 << UInt64(place)
-            outlet.renew(decider.port)
+            outlet.renew(pipeline.pointee.chain[place].port)
         }
         return nil
     }
 
     private func ask(_ book: UnsafeMutablePointer<Book>, _ place: Int) -> keel_status {
         let pipeline = pipelines + book.pointee.pipeline
-        let decider = pipeline.pointee.chain[place]
+        let port = pipeline.pointee.chain[place].port
         var ask = book.pointee.asked
         ask.place = place
         ask.request = makeRequest(.ask, owner: book.pointee.index)
         ask.at = now
-        ask.deadline = now.addingReportingOverflow(decider.deadline).partialValue
+        ask.deadline = now.addingReportingOverflow(pipeline.pointee.chain[place].deadline).partialValue
         ask.answered = false
         ask.price = Fixed(raw: book.pointee.last)
         ask.allowed = allowed(book, ask.purpose)
-        ask.cost = pipeline.pointee.settings.chain.dailyCost == nil || decider.inline
+        ask.cost = pipeline.pointee.settings.chain.dailyCost == nil || pipeline.pointee.chain[place].inline
             ? .zero : pipeline.pointee.state.deciders[place].knownCost ?? pipeline.pointee.settings.chain.assumedCost
         buildSnapshot(book, &ask)
         book.pointee.asked = ask
@@ -71,7 +70,7 @@ extension Engine {
                         hi: ask.snapshotHi, lo: ask.snapshotLo, bytes: bytes)))
         }
         arm(.ask, book.pointee.index, at: ask.deadline)
-        let status = outlet.ask(decider.port, UnsafePointer(book.pointee.block.header), deadline: ask.deadline, request: ask.request)
+        let status = outlet.ask(port, UnsafePointer(book.pointee.block.header), deadline: ask.deadline, request: ask.request)
         if status < 0 {
             book.pointee.asked.request = 0
             core.pointee.timers.disarm(.ask, book.pointee.index)
@@ -156,7 +155,7 @@ extension Engine {
         let entry = TakeoverRecord(
             time: now, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, from: from, to: to, why: why, status: status,
             detail: recordsDetail ? book.pointee.lastFailure : "")
-        if recordsTrading { record(.takeover(entry)) }
+        if recordsSummary { record(.takeover(entry)) }
         publish(.takeover, book.pointee.pipeline, book.pointee.instrument.id) { .takeover(entry) }
         let name = to < 0 ? "nobody" : plan.ports[to].name
         alert(to < 0 ? .critical : why == .recovered ? .info : .warning, "takeover", pipeline, "\(name) decides now (\(why.rawValue))")
@@ -272,7 +271,11 @@ extension Engine {
         let decision = Decision(answer.pointee)
         spend(pipeline, asked.place, decision)
         if kind == .shadow {
-            if recordsTrading { record(.shadow(decisionRecord(decision, asked, book, port, .shadow, .none, event, answer))) }
+            if recordsTrading {
+                record(.shadow(decisionRecord(decision, asked, book, port, .shadow, .none, event, answer)))
+            } else if recordsSummary {
+                tally(decision, .shadow, book, port)
+            }
             return
         }
         take(decision, asked, book, port, event, answer)
@@ -392,11 +395,20 @@ extension Engine {
         _ event: UnsafePointer<keel_event>, _ answer: UnsafePointer<keel_ev_decision>
     ) {
         if outcome == .ordered, learner != nil { book.pointee.openSignals = signals(answer, event) }
+        if !recordsTrading, recordsSummary { tally(decision, outcome, book, port) }
         guard recordsTrading || listens(.decisionSignal) else { return }
         let entry = decisionRecord(decision, asked, book, port, outcome, order, event, answer)
         if recordsTrading { record(.decision(entry)) }
         publish(.decisionSignal, book.pointee.pipeline, book.pointee.instrument.id) { .decision(entry) }
     }
+
+    private func tally(_ decision: borrowing Decision, _ outcome: DecisionRecord.Outcome, _ book: UnsafeMutablePointer<Book>, _ port: Int) {
+        outlet.tally(
+            DecisionTally(pipeline: book.pointee.pipeline, decider: port, outcome: outcome, fromRecord: decision.fromRecord, cost: decision.cost))
+    }
+
+    /// A decision nobody answered: what a record of it would have said.
+    func tally(_ entry: DecisionRecord) { outlet.tally(DecisionTally(entry)) }
 
     private func signals(_ answer: UnsafePointer<keel_ev_decision>, _ event: UnsafePointer<keel_event>) -> [DecisionRecord.Signal] {
         guard answer.pointee.signals.count > 0 else { return [] }
@@ -450,6 +462,8 @@ extension Engine {
         book.pointee.lastDecision = now
         if recordsTrading {
             record(.decision(Self.hold(asked, book, port, at: now)))
+        } else if recordsSummary {
+            outlet.tally(DecisionTally(pipeline: book.pointee.pipeline, decider: port, outcome: .hold, fromRecord: false, cost: .zero))
         }
         finishAsk(book, nextCheck: 0)
         askAgain(book)

@@ -5,7 +5,13 @@ import PluginKit
 extension Engine {
     /// Equity at the newest prices, to eight decimals.
     func equity(_ pipeline: UnsafeMutablePointer<Pipeline>) -> Amount {
-        Amount(fine: pipeline.pointee.equity, rounding: .down)
+        // Asked for several times at the same prices.
+        let fine = pipeline.pointee.equity
+        if fine == pipeline.pointee.roundedFrom { return pipeline.pointee.rounded }
+        let amount = Amount(fine: fine, rounding: .down)
+        pipeline.pointee.roundedFrom = fine
+        pipeline.pointee.rounded = amount
+        return amount
     }
 
     /// Equity from scratch, in the steps it is kept in.
@@ -122,7 +128,7 @@ extension Engine {
         setDirty(pipeline)
         let entry = BreakerRecord(
             time: now, pipeline: pipeline.pointee.index, breaker: breaker, open: open, until: until, value: value, limit: limit, unit: unit, port: port)
-        if recordsTrading { record(.breaker(entry)) }
+        if recordsSummary { record(.breaker(entry)) }
         publish(.breaker, pipeline.pointee.index, 0) { .breaker(entry) }
     }
 

@@ -83,7 +83,8 @@ extension Engine {
             // Restored under shorter intervals than before.
             arm(.gate, book.pointee.index, at: now &+ gate.maximumInterval)
         }
-        arm(.report, book.pointee.index, at: now &+ Span.hour)
+        // A summary has its figures at the end; records have them every hour.
+        if recordsTrading { arm(.report, book.pointee.index, at: now &+ Span.hour) }
         if !book.isFlat { armPosition(book) }
         if !book.pointee.orders.isEmpty { arm(.orders, book.pointee.index, at: now &+ pipelines[book.pointee.pipeline].settings.risk.orderTimeout) }
     }
@@ -168,7 +169,7 @@ extension Engine {
     }
 
     func recordGate(_ book: UnsafeMutablePointer<Book>) {
-        guard recordsTrading else { return }
+        guard recordsSummary else { return }
         record(
             .gate(
                 GateRecord(

@@ -45,7 +45,7 @@ extension Engine {
             if book.pointee.series[index].add(price: price, quantity: quantity, at: time) { barClosed(book, index) }
         }
         if book.pointee.candle.tick(at: time) { bits = KEEL_GATE_CANDLE; armBars(book) }
-        bits |= zLayer(book, .trade, price: price, volume: size)
+        if book.watchesSpread { bits |= zLayer(book, .trade, price: price, volume: size) }
         bits |= observe(event, book)
         if price <= book.pointee.guardLow || price >= book.pointee.guardHigh { bits |= guards(book, low: price, high: price, last: price) }
         book.pointee.counters.events &+= 1
@@ -78,7 +78,7 @@ extension Engine {
                 if book.pointee.series[index].add(price: price, quantity: 0, at: time) { barClosed(book, index) }
             }
             if book.pointee.candle.tick(at: time) { bits = KEEL_GATE_CANDLE; armBars(book) }
-            bits |= zLayer(book, .quote, price: price, volume: 0)
+            if book.watchesSpread { bits |= zLayer(book, .quote, price: price, volume: 0) }
             if price <= book.pointee.guardLow || price >= book.pointee.guardHigh { bits |= guards(book, low: price, high: price, last: price) }
         }
         bits |= observe(event, book)
@@ -97,8 +97,11 @@ extension Engine {
         // A bar that lies before what is known already (a gap filled late) is history, not news.
         let isNews = closedAt >= book.pointee.barAt
         var bits: UInt32 = 0
-        for index in 0..<book.pointee.seriesCount where book.pointee.series[index].duration % duration == 0 {
-            if book.pointee.series[index].add(bar.pointee.bar, length: duration) { barClosed(book, index) }
+        let barPlace = UnsafeRawPointer(bar).advanced(by: MemoryLayout<keel_event>.size).assumingMemoryBound(to: keel_bar.self)
+        for index in 0..<book.pointee.seriesCount {
+            let length = book.pointee.series[index].duration
+            guard length == duration || length % duration == 0 else { continue }
+            if book.pointee.series[index].add(barPlace, length: duration) { barClosed(book, index) }
         }
         guard isNews else { return }
         book.pointee.barAt = min(closedAt, core.pointee.now)
@@ -115,7 +118,7 @@ extension Engine {
                 mark(book, price)
             }
             if book.pointee.candle.barClosed(at: closedAt) { bits = KEEL_GATE_CANDLE }
-            bits |= zLayer(book, .bar, price: price, volume: Amount(bar.pointee.bar.volume).double)
+            if book.watchesSpread { bits |= zLayer(book, .bar, price: price, volume: Amount(bar.pointee.bar.volume).double) }
             bits |= observe(event, book)
             // The range of a bar means something only if nothing finer was seen and the position was there all along.
             let opened = bar.pointee.bar.open_time
@@ -129,11 +132,13 @@ extension Engine {
         if core.pointee.busTopics & 1 != 0 { publishTick(book, price: price, quantity: 0, side: KEEL_SIDE_NONE) }
     }
 
+    @inline(__always)
     func isSound(_ bar: UnsafePointer<keel_ev_bar>) -> Bool {
-        let value = bar.pointee.bar
-        return value.low > 0 && value.high >= value.low && value.open >= value.low && value.open <= value.high && value.close >= value.low
-            && value.close <= value.high && value.volume.hi >= 0 && bar.pointee.duration > 0 && value.open_time > 0
-            && value.open_time < Int64.max / 2 && bar.pointee.duration < Int64.max / 4
+        let (low, high) = (bar.pointee.bar.low, bar.pointee.bar.high)
+        let (open, close) = (bar.pointee.bar.open, bar.pointee.bar.close)
+        return low > 0 && high >= low && open >= low && open <= high && close >= low && close <= high && bar.pointee.bar.volume.hi >= 0
+            && bar.pointee.duration > 0 && bar.pointee.bar.open_time > 0 && bar.pointee.bar.open_time < Int64.max / 2
+            && bar.pointee.duration < Int64.max / 4
     }
 
     /// A bar that is still forming moves the price and nothing else.
@@ -169,10 +174,9 @@ extension Engine {
         }
     }
 
-    /// Layer 3 of the gate.
+    /// Layer 3 of the gate. Asked only while it is on, or a wake condition waits for a volume.
     @inline(__always)
     private func zLayer(_ book: UnsafeMutablePointer<Book>, _ stream: GateStatistics.Stream, price: Int64, volume: Double) -> UInt32 {
-        guard book.pointee.layer.isOn || book.pointee.wakeVolumeSquared.isFinite else { return 0 }
         let layer = book.pointee.layer
         guard book.pointee.statistics.takes(stream) else { return 0 }
         book.pointee.statistics.addPrice(price, layer)

@@ -268,7 +268,9 @@ extension Engine {
     /// Risk again, then the durable intent, then the broker.
     func submitChild(_ order: keel_order, _ parent: Parent, _ book: UnsafeMutablePointer<Book>) {
         let pipeline = pipelines + book.pointee.pipeline
-        let context = childContext(book, parent)
+        // The live siblings of a child count, the parent they share does not.
+        var context = riskContext(book, side: parent.order.side, seen: parent.seenPrice, excluding: parent.id)
+        addSiblings(of: parent, book, to: &context)
         let approved: ApprovedOrder
         switch RiskGate.approve(order, role: parent.role, in: context) {
         case .failure(let refusal): return refuseChild(order, parent, book, refusal)
@@ -292,27 +294,24 @@ extension Engine {
         if status < 0 { submitRefused(id, book, status) }
     }
 
-    /// The context of a child: its live siblings count, the parent they share does not.
-    private func childContext(_ book: UnsafeMutablePointer<Book>, _ parent: Parent) -> RiskContext {
-        let side = parent.order.side
-        var context = riskContext(book, side: side, seen: parent.seenPrice, excluding: parent.id)
+    private func addSiblings(of parent: Parent, _ book: UnsafeMutablePointer<Book>, to context: inout RiskContext) {
         var live: Int128 = 0
         for index in 0..<book.pointee.orders.count where book.pointee.orders[index].id.parent == parent.id {
             live += Int128(book.pointee.orders[index].leaves)
         }
-        guard live > 0 else { return context }
+        guard live > 0 else { return }
         if parent.role == .exit {
             context.leaving = Amount(raw: context.leaving.raw &+ live)
         } else {
-            context.entering = Amount(raw: context.entering.raw &+ (side == KEEL_BUY ? live : -live))
+            context.entering = Amount(raw: context.entering.raw &+ (parent.order.side == KEEL_BUY ? live : -live))
             if let worth = try? book.pointee.instrument.notional(Amount(raw: live), at: Fixed(raw: book.pointee.marked)) {
                 context.exposure = Amount(raw: context.exposure.raw &+ worth.raw)
             }
         }
-        return context
     }
 
     private func noteIntent(_ book: UnsafeMutablePointer<Book>, _ order: OrderState, replaces: OrderID, notAfter: Int64) {
+        guard recordsTrading || listens(.orderIntended) else { return }
         let entry = IntentRecord(
             time: now, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, order: order.id, replaces: replaces,
             broker: book.pointee.brokerPort, role: order.role, side: order.side, features: order.features, quantity: order.quantity,
@@ -377,10 +376,11 @@ extension Engine {
     }
 
     func noteOrder(_ book: UnsafeMutablePointer<Book>, _ index: Int, before: OrderStatus, vendorCode: Int64, venueID: String, message: String) {
-        guard recordsTrading || listens(.orderChanged) else { return }
+        let isRejected = recordsSummary && book.pointee.orders[index].status == .rejected
+        guard recordsTrading || isRejected || listens(.orderChanged) else { return }
         let entry = OrderRecord(
             time: now, order: book.pointee.orders[index], before: before, vendorCode: vendorCode, venueID: venueID, message: message)
-        if recordsTrading { record(.order(entry)) }
+        if recordsTrading || isRejected { record(.order(entry)) }
         publish(.orderChanged, book.pointee.pipeline, book.pointee.instrument.id) { .order(entry) }
     }
 

@@ -168,11 +168,11 @@ extension Engine {
 
     /// After a fill: a position that opened, ended or changed sides.
     func positionChanged(
-        _ book: UnsafeMutablePointer<Book>, before: PositionState, wasFlat: Bool, _ effect: FillEffect, price: Fixed, order: OrderState
+        _ book: UnsafeMutablePointer<Book>, before: PositionState, wasFlat: Bool, _ effect: FillEffect, price: Fixed, order: OrderID, why: ExitReason?
     ) {
         let isFlat = book.isFlat
         let turned = !wasFlat && !isFlat && before.isLong != book.pointee.position.isLong
-        if !wasFlat, isFlat || turned { concludePosition(book, before: before, effect, price: price, order: order, turned: turned) }
+        if !wasFlat, isFlat || turned { concludePosition(book, before: before, effect, price: price, order: order, asked: why, turned: turned) }
         if !isFlat, wasFlat || turned {
             book.pointee.lastEntry = now
             book.pointee.openRegime = book.pointee.regimes.regime
@@ -183,16 +183,16 @@ extension Engine {
             armPosition(book)
         } else if !isFlat, !wasFlat {
             if effect.opened.isPositive { book.pointee.lastEntry = now }
-            if order.why == .stage { noteExit(book, before: before, effect, price: price, order: order, whole: false, why: .stage) }
+            if why == .stage { noteExit(book, before: before, effect, price: price, order: order, whole: false, why: .stage) }
         }
         setGuards(book)
     }
 
     private func concludePosition(
-        _ book: UnsafeMutablePointer<Book>, before: PositionState, _ effect: FillEffect, price: Fixed, order: OrderState, turned: Bool
+        _ book: UnsafeMutablePointer<Book>, before: PositionState, _ effect: FillEffect, price: Fixed, order: OrderID, asked: ExitReason?, turned: Bool
     ) {
         let pipeline = pipelines + book.pointee.pipeline
-        let why = before.exiting ?? order.why ?? .decider
+        let why = before.exiting ?? asked ?? .decider
         let profit = turned ? (try? before.profit.adding(effect.realised)) ?? before.profit : effect.position.profit
         noteExit(book, before: before, effect, price: price, order: order, whole: true, why: why, profit: profit)
         book.pointee.lastExit = now
@@ -251,15 +251,15 @@ extension Engine {
     }
 
     private func noteExit(
-        _ book: UnsafeMutablePointer<Book>, before: PositionState, _ effect: FillEffect, price: Fixed, order: OrderState, whole: Bool,
+        _ book: UnsafeMutablePointer<Book>, before: PositionState, _ effect: FillEffect, price: Fixed, order: OrderID, whole: Bool,
         why: ExitReason, profit: Amount? = nil
     ) {
-        guard recordsTrading || listens(.positionExit) else { return }
+        guard recordsSummary || listens(.positionExit) else { return }
         let entry = ExitRecord(
             time: now, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, position: before.number, why: why, whole: whole,
-            order: order.id, quantity: whole ? before.initialQuantity : effect.closed, entry: before.entry, price: price,
+            order: order, quantity: whole ? before.initialQuantity : effect.closed, entry: before.entry, price: price,
             profit: profit ?? effect.realised, opened: before.opened, level: before.exitLevel)
-        if recordsTrading { record(.exit(entry)) }
+        if recordsSummary { record(.exit(entry)) }
         if whole { publish(.positionExit, book.pointee.pipeline, book.pointee.instrument.id) { .exit(entry) } }
     }
 
@@ -313,7 +313,7 @@ extension Engine {
                 refuse(book, refusal, decision: sequence)
             }
         }
-        guard recordsTrading else { return }
+        guard recordsSummary else { return }
         var asked = Ask()
         asked.sequence = sequence
         asked.at = now
@@ -325,7 +325,7 @@ extension Engine {
         entry.outcome = outcome
         entry.order = order
         entry.reason = recordsDetail ? "five-signal score \(score), exit below \(limit)" : ""
-        record(.decision(entry))
+        recordsTrading ? record(.decision(entry)) : tally(entry)
     }
 
     func reviewScore(_ book: UnsafeMutablePointer<Book>) -> ReviewScore {

@@ -100,11 +100,11 @@ extension Engine {
     func refuse(
         _ book: UnsafeMutablePointer<Book>, _ refusal: Refusal, decision: UInt64 = 0, order: OrderID = .none, _ detail: @autoclosure () -> String = ""
     ) {
-        guard recordsTrading || listens(.orderRefused) else { return }
+        guard recordsSummary || listens(.orderRefused) else { return }
         let entry = RefusalRecord(
             time: now, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, rule: refusal.rule, value: refusal.value,
             limit: refusal.limit, unit: refusal.unit, decision: decision, order: order, detail: recordsDetail ? detail() : "")
-        if recordsTrading { record(.refusal(entry)) }
+        if recordsSummary { record(.refusal(entry)) }
         publish(.orderRefused, book.pointee.pipeline, book.pointee.instrument.id) { .refusal(entry) }
     }
 

@@ -162,7 +162,7 @@ extension Engine {
         recordHeader()
         let entry = BreakerRecord(
             time: now, pipeline: -1, breaker: .kill, open: on, until: 0, value: .zero, limit: .zero, port: -1)
-        if recordsTrading { record(.breaker(entry)) }
+        if recordsSummary { record(.breaker(entry)) }
         publish(.breaker, -1, 0) { .breaker(entry) }
         alert(on ? .critical : .info, "kill", on ? "kill switch on: nothing is entered, exits go on" : "kill switch off")
         if on { for index in 0..<pipelineCount { cancelEntries(pipelines + index) } }

@@ -7,15 +7,12 @@ extension Engine {
     func buildSnapshot(_ book: UnsafeMutablePointer<Book>, _ ask: inout Ask) {
         let pipeline = pipelines + book.pointee.pipeline
         let wants = pipeline.pointee.wants
+        if !book.pointee.block.isNamed { book.pointee.block.name(symbol: book.pointee.symbol, pipeline: pipeline.pointee.settings.name) }
         book.pointee.block.begin()
         fillMarket(book, ask)
         fillPosition(book, pipeline)
         fillLimits(book, pipeline)
 
-        let symbol = book.pointee.block.text(book.pointee.symbol)
-        let name = book.pointee.block.text(pipeline.pointee.settings.name)
-        book.pointee.block.header.pointee.symbol = symbol
-        book.pointee.block.header.pointee.pipeline = name
         addStages(book, pipeline)
         if wants & KEEL_WANT_BARS != 0 { addSeries(book, most: pipeline.pointee.barsWanted) }
         if wants & KEEL_WANT_VALUES != 0 { addValues(book) }
@@ -59,12 +56,20 @@ extension Engine {
         header.pointee.price_z = book.pointee.statistics.priceZ ?? .nan
         header.pointee.volume_z = book.pointee.statistics.volumeZ ?? .nan
         header.pointee.atr = book.pointee.atr.value(period: pipelines[book.pointee.pipeline].settings.position.atrPeriod) ?? .nan
-        header.pointee.funding_rate = book.pointee.values.value(KnownValue.fundingRate)
-        header.pointee.open_interest = book.pointee.values.value(KnownValue.openInterest)
-        header.pointee.open_interest_change = book.pointee.values.change(KnownValue.openInterest)
-        header.pointee.long_short = book.pointee.values.value(KnownValue.longShort)
-        header.pointee.taker_ratio = book.pointee.values.value(KnownValue.takerRatio)
-        let reported = book.pointee.values.value(KnownValue.cumulativeDelta)
+        header.pointee.funding_rate = .nan
+        header.pointee.open_interest = .nan
+        header.pointee.open_interest_change = .nan
+        header.pointee.long_short = .nan
+        header.pointee.taker_ratio = .nan
+        var reported = Double.nan
+        if !book.pointee.values.all.isEmpty {
+            header.pointee.funding_rate = book.pointee.values.value(KnownValue.fundingRate)
+            header.pointee.open_interest = book.pointee.values.value(KnownValue.openInterest)
+            header.pointee.open_interest_change = book.pointee.values.change(KnownValue.openInterest)
+            header.pointee.long_short = book.pointee.values.value(KnownValue.longShort)
+            header.pointee.taker_ratio = book.pointee.values.value(KnownValue.takerRatio)
+            reported = book.pointee.values.value(KnownValue.cumulativeDelta)
+        }
         header.pointee.cumulative_delta = reported.isNaN ? (book.pointee.taken > 0 ? book.pointee.delta / 1e8 : .nan) : reported
         header.pointee.liquidation = book.pointee.liquidation == 0 ? .nan : Fixed(raw: book.pointee.liquidation).double
         header.pointee.margin_ratio = book.pointee.marginRatio == 0 ? .nan : Fixed(raw: book.pointee.marginRatio).double

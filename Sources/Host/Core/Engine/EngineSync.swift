@@ -227,7 +227,7 @@ extension Engine {
         for number in 0..<pipelineCount where pipelines[number].broker == index {
             let pipeline = pipelines + number
             guard pipeline.pointee.settings.capital == nil, pipeline.pointee.state.capital.isZero,
-                let total = brokers[index].currencyTotals[pipeline.pointee.settings.currency], total.isPositive
+                let total = brokers[index].totals[pipeline.pointee.settings.currency], total.isPositive
             else { continue }
             pipeline.pointee.state.capital = total
             pipeline.pointee.state.cash = (try? pipeline.pointee.state.cash.adding(total)) ?? total

@@ -146,9 +146,8 @@ extension Engine {
     func dropDoneParents(_ book: UnsafeMutablePointer<Book>) {
         var index = 0
         while index < book.pointee.parents.count {
-            let parent = book.pointee.parents[index]
-            let filled = parent.filled >= parent.order.qty
-            if parent.done || filled, !book.pointee.orders.contains(where: { $0.id.parent == parent.id }) {
+            let isOver = book.pointee.parents[index].done || book.pointee.parents[index].filled >= book.pointee.parents[index].order.qty
+            if isOver, !book.hasOrders(of: book.pointee.parents[index].id) {
                 book.pointee.parents.remove(at: index)
             } else {
                 index += 1
@@ -208,8 +207,7 @@ extension Engine {
         let key = fillKey(event, fill)
         if core.pointee.seen.contains(key) { return }
         guard let index = found.1 >= 0 ? found.1 : reopen(book, id) else { return }
-        let order = book.pointee.orders[index]
-        if fill.pointee.side != KEEL_SIDE_NONE, fill.pointee.side != order.side {
+        if fill.pointee.side != KEEL_SIDE_NONE, fill.pointee.side != book.pointee.orders[index].side {
             core.pointee.malformed &+= 1
             disagree(book, "a fill of order \(id) is on the other side than the order")
             return
@@ -230,24 +228,24 @@ extension Engine {
         let price = Fixed(raw: fill.pointee.price)
         let money = try book.pointee.instrument.notional(quantity, at: price)
         let fee = fees(event, fill, book)
-        var order = book.pointee.orders[index]
-        let beforeStatus = order.status
-        try order.take(fill: quantity, worth: money, fee: fee.money, at: now)
+        let id = book.pointee.orders[index].id
+        let side = book.pointee.orders[index].side
+        let beforeStatus = book.pointee.orders[index].status
         let before = book.pointee.position
         let wasFlat = book.isFlat
         let at = event.pointee.at_source != 0 ? min(event.pointee.at_source, now) : now
         let effect = try before.taking(
-            side: order.side, quantity: quantity, price: price, money: money, fee: fee.money, feeQuantity: fee.quantity, isDust: wasFlat, at: at)
+            side: side, quantity: quantity, price: price, money: money, fee: fee.money, feeQuantity: fee.quantity, isDust: wasFlat, at: at)
         let cash = try pipeline.pointee.state.cash.adding(effect.cash)
         let realised = try pipeline.pointee.state.realised.adding(effect.realised)
         let fees = try pipeline.pointee.state.fees.adding(fee.money)
         let dayRealised = try pipeline.pointee.state.day.realised.adding(effect.realised)
         let dayFees = try pipeline.pointee.state.day.fees.adding(fee.money)
+        // Last of what may fail; if it does, it changes nothing.
+        try book.pointee.orders[index].take(fill: quantity, worth: money, fee: fee.money, at: now)
 
-        // Nothing below can fail.
         core.pointee.seen.add(key)
-        book.pointee.orders[index] = order
-        if let parent = book.pointee.parents.firstIndex(where: { $0.id == order.id.parent }) {
+        for parent in 0..<book.pointee.parents.count where book.pointee.parents[parent].id == id.parent {
             book.pointee.parents[parent].filled = book.pointee.parents[parent].filled.addingReportingOverflow(quantity.raw).partialValue
         }
         book.pointee.position = effect.position
@@ -262,14 +260,16 @@ extension Engine {
         setDirty(book)
         setDirty(pipeline)
 
-        noteFill(fill, event, book, order, key, effect, fee.money)
+        noteFill(fill, event, book, id, side, key, effect, fee.money)
         // The order's row must show every fill, whether it changed its state or not.
-        if recordsState || beforeStatus != order.status { noteOrder(book, index, before: beforeStatus, vendorCode: 0, venueID: "", message: "") }
-        if order.filled > order.quantity {
-            alert(.critical, "overfill", book, "order \(order.id): \(order.filled) filled of \(order.quantity) ordered; the position follows the fills")
+        if recordsState || beforeStatus != book.pointee.orders[index].status { noteOrder(book, index, before: beforeStatus, vendorCode: 0, venueID: "", message: "") }
+        if book.pointee.orders[index].filled > book.pointee.orders[index].quantity {
+            let order = book.pointee.orders[index]
+            alert(.critical, "overfill", book, "order \(id): \(order.filled) filled of \(order.quantity) ordered; the position follows the fills")
         }
+        let why = book.pointee.orders[index].why
         outlet.routerEvent(book.pointee.routerPort, event)
-        positionChanged(book, before: before, wasFlat: wasFlat, effect, price: price, order: order)
+        positionChanged(book, before: before, wasFlat: wasFlat, effect, price: price, order: id, why: why)
         settle(book)
         equityMoved(pipeline)
     }
@@ -294,13 +294,20 @@ extension Engine {
     }
 
     private func noteFill(
-        _ fill: UnsafePointer<keel_ev_fill>, _ event: UnsafePointer<keel_event>, _ book: UnsafeMutablePointer<Book>, _ order: OrderState,
+        _ fill: UnsafePointer<keel_ev_fill>, _ event: UnsafePointer<keel_event>, _ book: UnsafeMutablePointer<Book>, _ order: OrderID, _ side: UInt32,
         _ key: FillKey, _ effect: FillEffect, _ fee: Amount
     ) {
+        if !recordsTrading, recordsSummary {
+            outlet.tally(
+                FillTally(
+                    time: event.pointee.at_source != 0 ? event.pointee.at_source : now, pipeline: book.pointee.pipeline,
+                    instrument: book.pointee.instrument.id, order: order, side: side, quantity: Fixed(raw: fill.pointee.qty),
+                    price: Fixed(raw: fill.pointee.price), fee: Amount(fill.pointee.fee)))
+        }
         guard recordsTrading || listens(.orderFilled) || listens(.positionChanged) else { return }
         var entry = FillRecord(
-            time: now, atSource: event.pointee.at_source, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, order: order.id,
-            side: order.side, quantity: Fixed(raw: fill.pointee.qty), price: Fixed(raw: fill.pointee.price), fee: Amount(fill.pointee.fee),
+            time: now, atSource: event.pointee.at_source, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, order: order,
+            side: side, quantity: Fixed(raw: fill.pointee.qty), price: Fixed(raw: fill.pointee.price), fee: Amount(fill.pointee.fee),
             liquidity: fill.pointee.liquidity, key: key, profit: effect.realised)
         if recordsDetail {
             entry.feeAsset = textString(fill.pointee.fee_asset, in: event)
@@ -342,12 +349,18 @@ extension Engine {
     func balanceEvent(_ event: UnsafePointer<keel_event>, from port: Int) {
         guard let balance = body(event, as: keel_ev_balance.self), brokerOfPort[port] >= 0 else { return }
         let slot = brokers + brokerOfPort[port]
-        let asset = textString(balance.pointee.asset, in: event)
-        guard !asset.isEmpty, asset.utf8.count <= 64 else { return }
+        let name = textBytes(balance.pointee.asset, in: event)
+        guard !name.isEmpty, name.count <= 64 else { return }
         let total = Amount(balance.pointee.total)
-        if slot.pointee.request != 0, UInt32(event.pointee.flags) & KEEL_EVF_SNAPSHOT != 0 { slot.pointee.report.balances[asset] = total }
-        if slot.pointee.currencyTotals.count < 4096 || slot.pointee.currencyTotals[asset] != nil { slot.pointee.currencyTotals[asset] = total }
-        if recordsTrading {
+        let isSnapshot = UInt32(event.pointee.flags) & KEEL_EVF_SNAPSHOT != 0
+        // Told after every fill: known assets need no string.
+        let isKnown = slot.pointee.totals.set(name, total)
+        let needsName = !isKnown || recordsTrading || (isSnapshot && (recordsSummary || slot.pointee.request != 0))
+        guard needsName else { return }
+        let asset = textString(balance.pointee.asset, in: event)
+        if !isKnown { slot.pointee.totals.add(asset, name, total) }
+        if slot.pointee.request != 0, isSnapshot { slot.pointee.report.balances[asset] = total }
+        if recordsTrading || (recordsSummary && isSnapshot) {
             record(
                 .balance(
                     BalanceRecord(time: now, broker: port, asset: asset, total: total, available: Amount(balance.pointee.available))))
@@ -394,7 +407,7 @@ extension Engine {
             remark(pipeline)
             setDirty(pipeline)
             setDirty(book)
-            if recordsTrading {
+            if recordsSummary {
                 var entry = FundingRecord(
                     time: now, pipeline: book.pointee.pipeline, instrument: event.pointee.instrument, amount: share, rate: Fixed(raw: funding.pointee.rate))
                 if recordsDetail {

@@ -45,11 +45,19 @@ public enum Mix {
                 take(word(base, offset), word(base, offset &+ 8), word(base, offset &+ 16), word(base, offset &+ 24))
                 offset &+= 32
             }
-            if whole < bytes.count {
-                var rest = (UInt64(0), UInt64(0), UInt64(0), UInt64(0))
-                withUnsafeMutableBytes(of: &rest) { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[whole...])) }
-                take(UInt64(littleEndian: rest.0), UInt64(littleEndian: rest.1), UInt64(littleEndian: rest.2), UInt64(littleEndian: rest.3))
+            let count = bytes.count
+            /// Eight bytes of the last block, filled up with zeros.
+            @inline(__always) func tail(_ offset: Int) -> UInt64 {
+                let left = count &- offset
+                if left >= 8 { return word(base, offset) }
+                if left <= 0 { return 0 }
+                // The last eight of all, without those that were taken already.
+                if count >= 8 { return word(base, count &- 8) >> UInt64(truncatingIfNeeded: 8 &* (8 &- left)) }
+                var last: UInt64 = 0
+                for place in 0..<left { last |= UInt64(base.load(fromByteOffset: offset &+ place, as: UInt8.self)) << UInt64(truncatingIfNeeded: 8 &* place) }
+                return last
             }
+            if whole < count { take(tail(whole), tail(whole &+ 8), tail(whole &+ 16), tail(whole &+ 24)) }
         }
         a ^= fold(c, k3)
         b ^= fold(d, k4)

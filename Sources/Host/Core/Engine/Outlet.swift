@@ -8,6 +8,9 @@ public struct Recording: OptionSet, Sendable {
 
     /// Decisions, intents, orders, fills, positions, exits, refusals, breakers, takeovers: numbers only.
     public static let trading = Recording(rawValue: 1)
+    /// Only what a run is summed up from. Fills and decisions come as `tally`, without a record of their own; of balances those that
+    /// a sync reports, of orders those that were rejected. Of no effect beside `.trading`, which has it all.
+    public static let summary = Recording(rawValue: 8)
     /// Also their texts (reasons, memory, venue ids, messages) and the bytes of every snapshot.
     public static let detail = Recording(rawValue: 2)
     /// Rows to restart from (`LedgerRecord.state`), and boundaries between them.
@@ -46,6 +49,9 @@ public protocol Outlet: AnyObject {
 
     // Ledger
     func record(_ record: LedgerRecord)
+    /// In the place of their records, for outlets that want a summary only.
+    func tally(_ fill: FillTally)
+    func tally(_ decision: DecisionTally)
     /// All records since the last boundary belong together: store all of them or none.
     /// It need not be durable on return; `barrier` makes it so.
     func boundary()
@@ -55,6 +61,65 @@ public protocol Outlet: AnyObject {
     // People
     func publish(_ event: BusEvent)
     func alert(_ alert: Alert)
+}
+
+extension Outlet {
+    public func tally(_ fill: FillTally) {}
+    public func tally(_ decision: DecisionTally) {}
+}
+
+/// What a sum needs of a fill.
+public struct FillTally: Sendable {
+    /// The venue's time, the engine's where it gave none.
+    public var time: Int64
+    public var pipeline: Int
+    public var instrument: keel_instrument_id
+    public var order: OrderID
+    public var side: UInt32
+    public var quantity: Fixed
+    public var price: Fixed
+    public var fee: Amount
+
+    public init(
+        time: Int64, pipeline: Int, instrument: keel_instrument_id, order: OrderID, side: UInt32, quantity: Fixed, price: Fixed, fee: Amount
+    ) {
+        self.time = time
+        self.pipeline = pipeline
+        self.instrument = instrument
+        self.order = order
+        self.side = side
+        self.quantity = quantity
+        self.price = price
+        self.fee = fee
+    }
+
+    public init(_ record: FillRecord) {
+        self.init(
+            time: record.atSource != 0 ? record.atSource : record.time, pipeline: record.pipeline, instrument: record.instrument,
+            order: record.order, side: record.side, quantity: record.quantity, price: record.price, fee: record.fee)
+    }
+}
+
+/// What a sum needs of a decision.
+public struct DecisionTally: Sendable {
+    public var pipeline: Int
+    public var decider: Int
+    public var outcome: DecisionRecord.Outcome
+    public var fromRecord: Bool
+    public var cost: Amount
+
+    public init(pipeline: Int, decider: Int, outcome: DecisionRecord.Outcome, fromRecord: Bool, cost: Amount) {
+        self.pipeline = pipeline
+        self.decider = decider
+        self.outcome = outcome
+        self.fromRecord = fromRecord
+        self.cost = cost
+    }
+
+    public init(_ record: DecisionRecord) {
+        self.init(
+            pipeline: record.pipeline, decider: record.decider, outcome: record.outcome, fromRecord: record.fromRecord, cost: record.cost)
+    }
 }
 
 /// Something a person should know. Also recorded, and published on the bus.

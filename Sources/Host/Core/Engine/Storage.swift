@@ -44,6 +44,9 @@ struct Pipeline {
     var reserved = Amount.zero
     // Equity in steps of 1e-16, kept up to date on every price without a division.
     var equity: Int128 = 0
+    /// The last equity that was rounded to eight decimals, and to what.
+    var roundedFrom: Int128 = 0
+    var rounded = Amount.zero
     var peak: Int128 = 0
     /// Equity below this (or above `peak`) needs a look at the breakers.
     var floor: Int128 = .min
@@ -79,8 +82,35 @@ struct BrokerSlot {
     var wanted = false
     var report = VenueReport()
     var kept: [[UInt8]] = []
-    var currencyTotals: [String: Amount] = [:]
+    var totals = AssetTotals()
     var isDirty = false
+}
+
+/// What a broker last said it holds, by asset. Found by the hash of the name's bytes: a venue may tell it after every fill.
+struct AssetTotals {
+    private var hashes: [UInt64] = []
+    private var names: [String] = []
+    private var totals: [Amount] = []
+    private static let most = 4096
+
+    subscript(_ asset: String) -> Amount? { names.firstIndex(of: asset).map { totals[$0] } }
+
+    /// False: the asset was not known, and nothing changed.
+    mutating func set(_ name: UnsafeRawBufferPointer, _ total: Amount) -> Bool {
+        let hash = Mix.hash(name).lo
+        for index in 0..<hashes.count where hashes[index] == hash {
+            totals[index] = total
+            return true
+        }
+        return false
+    }
+
+    mutating func add(_ asset: String, _ name: UnsafeRawBufferPointer, _ total: Amount) {
+        guard names.count < Self.most else { return }
+        hashes.append(Mix.hash(name).lo)
+        names.append(asset)
+        totals.append(total)
+    }
 }
 
 /// When orders left, for the limit a minute.

@@ -74,6 +74,18 @@ struct Series {
     }
 
     /// A closed bar of `length`, which divides this series' duration. True when a bar closed because of it.
+    @inline(__always)
+    mutating func add(_ bar: UnsafePointer<keel_bar>, length: Int64) -> Bool {
+        // The next bar of the series' own length: what nearly all are.
+        if length == duration, length == source, bar.pointee.open_time == closedUntil, closedUntil < Int64.max / 2, duration < Int64.max / 4 {
+            push(bar.pointee)
+            closedUntil &+= length
+            return true
+        }
+        return add(bar.pointee, length: length)
+    }
+
+    @inline(never)
     mutating func add(_ bar: keel_bar, length: Int64) -> Bool {
         if length != source {
             // The same length beats a shorter one, a shorter one beats ticks and longer ones.

@@ -7,6 +7,10 @@ struct SnapshotBlock {
     private var base: UnsafeMutableRawPointer
     private var capacity: Int
     private(set) var length = 0
+    /// The texts that are in every snapshot of the book stand right behind the header, and stay there.
+    private var symbol = keel_text()
+    private var pipeline = keel_text()
+    private var named = 0
 
     init(capacity: Int) {
         self.capacity = max(capacity, MemoryLayout<keel_snapshot>.size + 1024)
@@ -20,10 +24,22 @@ struct SnapshotBlock {
 
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: length) }
 
+    var isNamed: Bool { named > 0 }
+
+    mutating func name(symbol: String, pipeline: String) {
+        length = (MemoryLayout<keel_snapshot>.size + 7) & ~7
+        self.symbol = text(symbol)
+        self.pipeline = text(pipeline)
+        named = length
+    }
+
     mutating func begin() {
         length = (MemoryLayout<keel_snapshot>.size + 7) & ~7
         base.initializeMemory(as: UInt8.self, repeating: 0, count: length)
         header.pointee.struct_size = UInt32(MemoryLayout<keel_snapshot>.size)
+        header.pointee.symbol = symbol
+        header.pointee.pipeline = pipeline
+        length = max(length, named)
     }
 
     /// Room for so many bytes at a multiple of 8, zeroed; its offset.

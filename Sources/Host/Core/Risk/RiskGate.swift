@@ -141,7 +141,7 @@ public enum RiskGate {
         let quantity = Fixed(raw: order.qty)
         let price = order.limit > 0 ? Fixed(raw: order.limit) : context.price
         guard price.isPositive, context.price.isPositive else { return Refusal(.noPrice, Amount(price), .zero) }
-        guard context.equity.isPositive else { return Refusal(.noEquity, context.equity, .zero) }
+        if settings.limitsByEquity, !context.equity.isPositive { return Refusal(.noEquity, context.equity, .zero) }
 
         if let collar = settings.priceCollar {
             if let refusal = try collarProblem(price, context.price, collar) { return refusal }
@@ -159,9 +159,11 @@ public enum RiskGate {
         let held = try context.position.adding(context.entering).magnitude()
         let added = try after.magnitude().subtracting(held)
         guard added.isPositive else { return nil }
-        let addedWorth = try context.instrument.notional(added, at: price)
-        let fractionLimit = try context.equity.multiplied(by: settings.maximumFraction)
-        if addedWorth > fractionLimit { return Refusal(.maximumFraction, addedWorth, fractionLimit) }
+        let addedWorth = added == Amount(quantity) ? worth : try context.instrument.notional(added, at: price)
+        if settings.limitsByEquity {
+            let limit = settings.maximumFraction == .one ? context.equity : try context.equity.multiplied(by: settings.maximumFraction)
+            if addedWorth > limit { return Refusal(.maximumFraction, addedWorth, limit) }
+        }
         if let most = settings.maximumPosition {
             let size = try context.instrument.notional(after.magnitude(), at: price)
             if size > most { return Refusal(.maximumPosition, size, most) }

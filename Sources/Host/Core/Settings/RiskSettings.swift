@@ -4,6 +4,8 @@ import PluginKit
 public struct RiskSettings: Equatable, Sendable {
     /// Most of the equity one decision may commit.
     public var maximumFraction = Fixed(raw: 10_000_000)  // 10 %
+    /// Entries need equity, and none is larger than its fraction of it. Off in backtests only, to compare with programs that know no limits.
+    public var limitsByEquity = true
     public var maximumOrder: Amount?
     public var maximumPosition: Amount?
     /// Sum of all open positions of the pipeline, as a multiple of its equity.

@@ -60,6 +60,11 @@ public struct ManifestReader: Sendable {
             problems.append(
                 ManifestProblem(.name(.root, "mode"), start: place(of: "mode", in: document.root), .liveSwitchMissing(found: environment["LIVE_TRADING"])))
         }
+        for (place, pipeline) in draft.pipelines.enumerated() where draft.mode != .backtest && !pipeline.settings.risk.limitsByEquity {
+            let path = JSONPath.name(.root, "pipelines").appending(place).appending("risk").appending("equity_limits")
+            problems.append(
+                ManifestProblem(path, start: document.root.find(path)?.start, .contradiction("orders without regard to equity are for mode \"backtest\" only")))
+        }
         problems.sort { ($0.start ?? 0) < ($1.start ?? 0) }
         let isValid = !problems.contains { $0.severity == .error }
         return ManifestReport(file: file, document: document, manifest: isValid ? manifest : nil, libraries: libraries, problems: problems)

@@ -93,6 +93,9 @@ let riskTable = Table<RiskSettings>(
     "risk",
     [
         Setting("max_fraction", \.maximumFraction, .share, "Largest share of the equity one decision may commit."),
+        Setting(
+            "equity_limits", \.limitsByEquity, .flag,
+            "Entries need equity above zero and stay within `max_fraction` of it. `false` goes with mode `backtest` only: for comparisons with programs that know no limits."),
         Setting("max_order", \.maximumOrder, .optional(.money, off: "null: not limited"), "Largest notional of one order."),
         Setting("max_position", \.maximumPosition, .optional(.money, off: "null: not limited"), "Largest notional of one position."),
         Setting(

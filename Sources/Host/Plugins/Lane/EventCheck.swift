@@ -51,50 +51,79 @@ public enum EventCheck {
         return body(Body(raw: UnsafeRawBufferPointer(rebasing: raw[..<size]), kind: head.kind))
     }
 
+    /// True for the events that come with every order, if they are sound beyond doubt; all else is for `fault` to say.
+    @inline(__always)
+    static func surelySound(_ event: UnsafePointer<keel_event>) -> Bool {
+        let size = event.pointee.size
+        guard UInt(bitPattern: event) % 8 == 0, size <= KEEL_EVENT_MAX else { return false }
+        @inline(__always) func at<T>(_ type: T.Type) -> UnsafePointer<T>? {
+            size >= UInt32(MemoryLayout<T>.size) ? UnsafeRawPointer(event).assumingMemoryBound(to: type) : nil
+        }
+        @inline(__always) func text(_ text: keel_text) -> Bool {
+            UInt64(text.off) &+ UInt64(text.len) <= UInt64(size) && (text.len == 0 || text.off >= UInt32(headerSize))
+        }
+        switch UInt32(event.pointee.kind) {
+        case KEEL_EV_ORDER:
+            guard let order = at(keel_ev_order.self) else { return false }
+            return text(order.pointee.venue_id) && text(order.pointee.message)
+        case KEEL_EV_FILL:
+            guard let fill = at(keel_ev_fill.self) else { return false }
+            return text(fill.pointee.fee_asset) && text(fill.pointee.fill_id) && text(fill.pointee.venue_id)
+        case KEEL_EV_DONE:
+            guard let done = at(keel_ev_done.self) else { return false }
+            return text(done.pointee.message)
+        case KEEL_EV_BALANCE:
+            guard let balance = at(keel_ev_balance.self) else { return false }
+            return text(balance.pointee.asset)
+        case KEEL_EV_POSITION: return at(keel_ev_position.self) != nil
+        default: return false
+        }
+    }
+
     private static func body(_ event: Body) -> EventFault? {
         switch UInt32(event.kind) {
         case KEEL_EV_QUOTE: return event.needs(keel_ev_quote.self)
         case KEEL_EV_TRADE: return event.needs(keel_ev_trade.self)
         case KEEL_EV_BAR: return event.needs(keel_ev_bar.self)
         case KEEL_EV_ORDER:
-            return event.with(keel_ev_order.self) { event.text($0.venue_id, "venue_id") ?? event.text($0.message, "message") }
+            return event.with(keel_ev_order.self) { event.text($0.pointee.venue_id, "venue_id") ?? event.text($0.pointee.message, "message") }
         case KEEL_EV_FILL:
             return event.with(keel_ev_fill.self) {
-                event.text($0.fee_asset, "fee_asset") ?? event.text($0.fill_id, "fill_id") ?? event.text($0.venue_id, "venue_id")
+                event.text($0.pointee.fee_asset, "fee_asset") ?? event.text($0.pointee.fill_id, "fill_id") ?? event.text($0.pointee.venue_id, "venue_id")
             }
-        case KEEL_EV_DONE: return event.with(keel_ev_done.self) { event.text($0.message, "message") }
-        case KEEL_EV_LINK: return event.with(keel_ev_link.self) { event.text($0.name, "name") ?? event.text($0.message, "message") }
-        case KEEL_EV_SESSION: return event.with(keel_ev_session.self) { event.text($0.message, "message") }
-        case KEEL_EV_VALUE: return event.with(keel_ev_value.self) { event.text($0.name, "name") }
+        case KEEL_EV_DONE: return event.with(keel_ev_done.self) { event.text($0.pointee.message, "message") }
+        case KEEL_EV_LINK: return event.with(keel_ev_link.self) { event.text($0.pointee.name, "name") ?? event.text($0.pointee.message, "message") }
+        case KEEL_EV_SESSION: return event.with(keel_ev_session.self) { event.text($0.pointee.message, "message") }
+        case KEEL_EV_VALUE: return event.with(keel_ev_value.self) { event.text($0.pointee.name, "name") }
         case KEEL_EV_DEPTH:
             return event.with(keel_ev_depth.self) {
-                event.list($0.bids, keel_level.self, "bids") ?? event.list($0.asks, keel_level.self, "asks")
+                event.list($0.pointee.bids, keel_level.self, "bids") ?? event.list($0.pointee.asks, keel_level.self, "asks")
             }
         case KEEL_EV_NEWS:
             return event.with(keel_ev_news.self) {
-                event.text($0.source, "source") ?? event.text($0.title, "title") ?? event.text($0.body, "body")
+                event.text($0.pointee.source, "source") ?? event.text($0.pointee.title, "title") ?? event.text($0.pointee.body, "body")
             }
-        case KEEL_EV_BALANCE: return event.with(keel_ev_balance.self) { event.text($0.asset, "asset") }
+        case KEEL_EV_BALANCE: return event.with(keel_ev_balance.self) { event.text($0.pointee.asset, "asset") }
         case KEEL_EV_POSITION: return event.needs(keel_ev_position.self)
         case KEEL_EV_FUNDING:
-            return event.with(keel_ev_funding.self) { event.text($0.asset, "asset") ?? event.text($0.payment_id, "payment_id") }
-        case KEEL_EV_ACCOUNT: return event.with(keel_ev_account.self) { event.text($0.asset, "asset") }
-        case KEEL_EV_RANK: return event.with(keel_ev_rank.self) { event.text($0.symbol, "symbol") ?? event.text($0.list, "list") }
+            return event.with(keel_ev_funding.self) { event.text($0.pointee.asset, "asset") ?? event.text($0.pointee.payment_id, "payment_id") }
+        case KEEL_EV_ACCOUNT: return event.with(keel_ev_account.self) { event.text($0.pointee.asset, "asset") }
+        case KEEL_EV_RANK: return event.with(keel_ev_rank.self) { event.text($0.pointee.symbol, "symbol") ?? event.text($0.pointee.list, "list") }
         case KEEL_EV_DECISION: return event.with(keel_ev_decision.self) { decision(event, $0) }
-        case KEEL_EV_CHILD: return event.with(keel_ev_child.self) { child(event, $0.order) }
+        case KEEL_EV_CHILD: return event.with(keel_ev_child.self) { child(event, $0.pointee.order) }
         case KEEL_EV_CHILD_CANCEL: return event.needs(keel_ev_child_cancel.self)
         default: return nil
         }
     }
 
-    private static func decision(_ event: Body, _ decision: keel_ev_decision) -> EventFault? {
-        if let fault = event.text(decision.reason, "reason") ?? event.text(decision.memory, "memory") ?? event.text(decision.model, "model")
-            ?? event.list(decision.signals, keel_signal.self, "signals") ?? event.list(decision.wakes, keel_wake.self, "wakes")
+    private static func decision(_ event: Body, _ decision: UnsafePointer<keel_ev_decision>) -> EventFault? {
+        if let fault = event.text(decision.pointee.reason, "reason") ?? event.text(decision.pointee.memory, "memory") ?? event.text(decision.pointee.model, "model")
+            ?? event.list(decision.pointee.signals, keel_signal.self, "signals") ?? event.list(decision.pointee.wakes, keel_wake.self, "wakes")
         {
             return fault
         }
-        for index in 0..<Int(decision.signals.count) {
-            let at = Int(decision.signals.off) + index * MemoryLayout<keel_signal>.stride
+        for index in 0..<Int(decision.pointee.signals.count) {
+            let at = Int(decision.pointee.signals.off) + index * MemoryLayout<keel_signal>.stride
             let signal = event.raw.loadUnaligned(fromByteOffset: at, as: keel_signal.self)
             if let fault = event.text(signal.name, "a signal's name") { return fault }
         }
@@ -120,10 +149,14 @@ public enum EventCheck {
             raw.count >= MemoryLayout<T>.size ? nil : .size(kind: kind, says: raw.count, needs: MemoryLayout<T>.size)
         }
 
+        /// Looks at the fields where they lie if they are aligned, as nearly all are, else at a copy.
         @inline(__always)
-        func with<T: BitwiseCopyable>(_ type: T.Type, _ check: (T) -> EventFault?) -> EventFault? {
+        func with<T: BitwiseCopyable>(_ type: T.Type, _ check: (UnsafePointer<T>) -> EventFault?) -> EventFault? {
             if let fault = needs(type) { return fault }
-            return check(raw.loadUnaligned(as: type))
+            if let base = raw.baseAddress, UInt(bitPattern: base) % UInt(MemoryLayout<T>.alignment) == 0 {
+                return check(base.assumingMemoryBound(to: type))
+            }
+            return withUnsafePointer(to: raw.loadUnaligned(as: type), check)
         }
 
         /// An empty text may point anywhere inside.

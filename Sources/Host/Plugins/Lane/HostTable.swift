@@ -9,8 +9,9 @@ enum HostTable {
         table.abi_minor = UInt16(KEEL_ABI_MINOR)
         table.service = { host, id in instance(host)?.pluginService(id) }
         table.log = { host, level, text in instance(host)?.pluginLog(level, text) }
-        table.now = { host in instance(host)?.services.now() ?? 0 }
-        table.emit = { host, event in instance(host)?.pluginEmit(event) ?? KEEL_E_INVALID }
+        // These two come with every event of a backtest: they borrow the instance, which lives as long as its table.
+        table.now = { host in lent(host)?._withUnsafeGuaranteedRef { $0.services.now() } ?? 0 }
+        table.emit = { host, event in lent(host)?._withUnsafeGuaranteedRef { $0.pluginEmit(event) } ?? KEEL_E_INVALID }
         table.wake = { host in instance(host)?.pluginWake() ?? KEEL_E_INVALID }
         table.fail = { host, why, text in instance(host)?.pluginFail(why, text) }
         table.timer = { host, delay, period, tag, id in instance(host)?.pluginTimer(delay, period, tag, id) ?? KEEL_E_INVALID }
@@ -25,7 +26,10 @@ enum HostTable {
 }
 
 @inline(__always)
-private func instance(_ host: UnsafePointer<keel_host>?) -> InstanceHost? {
+private func lent(_ host: UnsafePointer<keel_host>?) -> Unmanaged<InstanceHost>? {
     guard let context = host?.pointee.ctx else { return nil }
-    return Unmanaged<InstanceHost>.fromOpaque(context).takeUnretainedValue()
+    return Unmanaged<InstanceHost>.fromOpaque(context)
 }
+
+@inline(__always)
+private func instance(_ host: UnsafePointer<keel_host>?) -> InstanceHost? { lent(host)?.takeUnretainedValue() }

@@ -260,6 +260,7 @@ public final class InstanceHost: LaneClient, @unchecked Sendable {
 
     func pluginEmit(_ event: UnsafePointer<keel_event>?) -> keel_status {
         guard let event else { misbehaved("emit: no event"); return KEEL_E_INVALID }
+        if currentPhase.load(ordering: .acquiring) == .running, EventCheck.surelySound(event) { return services.emit(event, from: self) }
         switch phase {
         case .fresh, .stopped, .destroyed:
             misbehaved("emit while \(phase)")
