@@ -19,8 +19,12 @@ struct ClaudeSettings {
     var maxCallCost: Amount
     var seed: UInt64
 
-    static let shape = ConfigShape([
-        .secret("key", "The credential: an API key, or an OAuth token with \"credential\": \"oauth\"."),
+    static let keyed = [ConfigShape.Property.secret("key", "The credential: an API key, or an OAuth token with \"credential\": \"oauth\".")] + fields
+    static let shape = ConfigShape(keyed)
+    /// The same where nobody is called, so that a configuration serves both: the credential may be left out.
+    static let recordedShape = ConfigShape([.secret("key", "Not read: nobody is called.", default: "unused")] + fields)
+
+    static let fields: [ConfigShape.Property] = [
         .text("model", "Name of the model.", default: "claude-sonnet-5-5"),
         .choice("effort", "How hard the model thinks.", of: ["low", "medium", "high", "xhigh", "max"], default: "low"),
         .whole("max_tokens", "Most tokens of an answer, thinking included.", in: 256...16_384, default: 4096),
@@ -38,7 +42,7 @@ struct ClaudeSettings {
         .text("command", "Path of the claude program, with transport command.", default: "/usr/local/bin/claude"),
         .text("command_folder", "Empty folder the program runs in and keeps its own state in, with transport command.", default: "/tmp"),
         .whole("seed", "Of the jitter between retries.", in: 1...1_000_000_000, default: 1),
-    ])
+    ]
 
     init(_ config: JSONValue) throws {
         model.model = try config["model"].text

@@ -23,6 +23,8 @@ extension Verb {
         .orders,
         .positions,
         .decisions,
+        .decisionsRecord,
+        .learnerShow,
         .logs,
         .explain,
         .schema,

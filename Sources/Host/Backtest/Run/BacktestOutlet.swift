@@ -26,12 +26,20 @@ final class BacktestOutlet: Outlet {
     private(set) var balances: [String: Amount] = [:]
     private(set) var positions: [Int: PositionRecord] = [:]
     private let pipelines: [String]
+    private let symbols: [String]
+    /// Of pipelines with a shadow, by index.
+    private(set) var comparisons: [Int: (primary: Int, comparison: Comparison)] = [:]
     /// Every record in order, for those who want to look: tests, parity reports.
     var onRecord: ((LedgerRecord) -> Void)?
 
-    init(ports: [Port], pipelines: [String], score: Score, recording: Recording = .trading) {
+    init(ports: [Port], pipelines: [PipelineSettings], symbols: [String], score: Score, recording: Recording = .trading) {
         self.ports = ports
-        self.pipelines = pipelines
+        self.pipelines = pipelines.map(\.name)
+        self.symbols = symbols
+        for (index, pipeline) in pipelines.enumerated() where pipeline.chain.shadow {
+            guard let shadow = pipeline.chain.fallbacks.first, let port = ports.firstIndex(where: { $0.name == pipeline.chain.primary }) else { continue }
+            comparisons[index] = (port, Comparison(primary: pipeline.chain.primary, shadow: shadow))
+        }
         self.score = score
         self.recording = recording
         error.struct_size = UInt32(MemoryLayout<keel_error>.size)
@@ -71,8 +79,12 @@ final class BacktestOutlet: Outlet {
     func record(_ record: LedgerRecord) {
         switch record {
         case .fill(let fill): score.fill(fill, index: index)
-        case .decision(let decision): count(decision)
-        case .shadow(let decision): count(decision)
+        case .decision(let decision):
+            count(decision)
+            if !comparisons.isEmpty, decision.decider == comparisons[decision.pipeline]?.primary { compare(decision, isShadow: false) }
+        case .shadow(let decision):
+            count(decision)
+            compare(decision, isShadow: true)
         case .refusal(let refusal): if isScoring { refusals[refusal.rule, default: 0] += 1 }
         case .exit(let exit):
             if exit.whole {
@@ -89,6 +101,12 @@ final class BacktestOutlet: Outlet {
         default: break
         }
         onRecord?(record)
+    }
+
+    private func compare(_ decision: DecisionRecord, isShadow: Bool) {
+        let place = Int(decision.instrument) - 1
+        guard isScoring, symbols.indices.contains(place) else { return }
+        comparisons[decision.pipeline]?.comparison.add(decision, symbol: symbols[place], isShadow: isShadow)
     }
 
     private func count(_ decision: DecisionRecord) {

@@ -39,6 +39,8 @@ public protocol Outlet: AnyObject {
     func sync(_ port: Int, since: Int64, request: UInt64) -> keel_status
     func route(_ port: Int, _ parent: ApprovedOrder, request: UInt64) -> keel_status
     func cancelRoute(_ port: Int, request: UInt64)
+    /// The values of an instrument move, or have calmed down: its feeds may look more or less often.
+    func pace(pipeline: Int, instrument: keel_instrument_id, urgent: Bool)
     /// A child's order or fill, or a quote of an instrument the router has a parent in.
     func routerEvent(_ port: Int, _ event: UnsafePointer<keel_event>)
     /// What the last call that returned below zero had to say, for the records.
@@ -55,6 +57,11 @@ public protocol Outlet: AnyObject {
     // People
     func publish(_ event: BusEvent)
     func alert(_ alert: Alert)
+}
+
+extension Outlet {
+    /// Where events come from a tape there is nothing to hurry.
+    public func pace(pipeline: Int, instrument: keel_instrument_id, urgent: Bool) {}
 }
 
 /// Something a person should know. Also recorded, and published on the bus.

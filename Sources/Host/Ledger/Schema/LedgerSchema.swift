@@ -7,7 +7,7 @@ enum LedgerSchema {
     static let applicationID: Int64 = 0x4B45_454C  // "KEEL"
 
     /// migrations[n] takes a ledger of version n to version n + 1; the first makes a new one.
-    static let migrations = [version1]
+    static let migrations = [version1, version2]
 
     static var version: Int64 { Int64(migrations.count) }
 }

@@ -31,6 +31,20 @@ public struct MacroSeries: Sendable, Equatable, Codable {
         return true
     }
 
+    /// What a newer figure has replaced by `time` is not needed any more: time only goes forward.
+    mutating func forget(before time: Int64) {
+        var newest: [Int64: Int64] = [:]
+        for figure in figures where figure.released <= time { newest[figure.periodStart] = figure.released }
+        figures.removeAll { $0.released < newest[$0.periodStart] ?? 0 }
+        if figures.count > Self.most { figures.removeFirst(figures.count - Self.most) }
+    }
+
+    /// Fifty years of months.
+    static let most = 600
+
+    /// Whether a figure says what is known already, or less.
+    func knows(_ figure: MacroFigure) -> Bool { figures.contains { $0.periodStart == figure.periodStart && $0.released >= figure.released } }
+
     /// By month (counted from 1970), the newest figures known at `time`.
     public func known(at time: Int64) -> [Int: Double] {
         var months: [Int: Double] = [:]
@@ -100,7 +114,10 @@ public struct MacroQuadrant: Sendable, Equatable, Codable {
     /// A figure arrived at `time`. True: it changed the quadrant.
     @discardableResult
     public mutating func add(_ name: String, _ figure: MacroFigure, at time: Int64) -> Bool {
-        guard Self.uses(name), figure.released <= time, series[name, default: MacroSeries()].add(figure) else { return false }
+        guard Self.uses(name), figure.released <= time, series[name]?.knows(figure) != true, series[name, default: MacroSeries()].add(figure) else {
+            return false
+        }
+        series[name]?.forget(before: time)
         return judge(at: time)
     }
 
