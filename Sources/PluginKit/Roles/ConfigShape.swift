@@ -14,8 +14,11 @@ public struct ConfigShape: Sendable {
         public var name: String
         public var about: String
         var kind: Kind
-        /// nil: the property must be given.
+        /// nil: the property must be given, unless it is optional.
         var standard: JSONValue?
+        /// May be left out although it has no default.
+        var optional = false
+        var isRequired: Bool { standard == nil && !optional }
 
         indirect enum Kind: Sendable {
             case whole(ClosedRange<Int64>)
@@ -110,7 +113,7 @@ public struct ConfigShape: Sendable {
         }
         public static func group(_ name: String, _ about: String, _ properties: [Property]) -> Property {
             // A group may be left out whole unless something in it must be given.
-            Property(name: name, about: about, kind: .group(properties), standard: properties.allSatisfy { $0.standard != nil } ? [:] : nil)
+            Property(name: name, about: about, kind: .group(properties), standard: properties.contains(where: \.isRequired) ? nil : [:])
         }
         public static func texts(_ name: String, _ about: String, default value: [String]?) -> Property {
             Property(name: name, about: about, kind: .list(.text), standard: value.map { JSONValue($0.map { JSONValue($0) }) })
@@ -123,6 +126,10 @@ public struct ConfigShape: Sendable {
         /// `default`: the name it has where none is given; nil: one must be given.
         public static func secret(_ name: String, _ about: String, default value: String? = nil) -> Property {
             Property(name: name, about: about, kind: .secret, standard: value.map { ["$secret": JSONValue($0)] })
+        }
+        /// A reference to a secret that may be missing: the config then has no such member.
+        public static func optionalSecret(_ name: String, _ about: String) -> Property {
+            Property(name: name, about: about, kind: .secret, standard: nil, optional: true)
         }
     }
 
@@ -143,7 +150,7 @@ public struct ConfigShape: Sendable {
             members[property.name] = value
         }
         var object: JSONValue = ["type": "object", "properties": JSONValue(members), "additionalProperties": false]
-        let required = properties.filter { $0.standard == nil }.map { JSONValue($0.name) }
+        let required = properties.filter(\.isRequired).map { JSONValue($0.name) }
         if !required.isEmpty { object.set("required", JSONValue(required)) }
         return object
     }
@@ -282,7 +289,7 @@ public struct ConfigShape: Sendable {
                 }
                 check(member.value, property.kind, path.appending(member.name), &problems)
             }
-            for property in properties where property.standard == nil && object[property.name] == nil {
+            for property in properties where property.isRequired && object[property.name] == nil {
                 problems.append(
                     Problem(
                         path: path.appending(property.name).description, code: "missing",
