@@ -5,7 +5,8 @@ import PluginKit
 @main
 enum Main {
     static let venues: [(name: String, about: String, run: @Sendable (Options) throws -> Void)] = [
-        ("claude", "the Claude Messages API", { try runClaude($0) })
+        ("claude", "the Claude Messages API", { try runClaude($0) }),
+        ("fred", "the FRED API: macro series with their revisions", { try runFRED($0) }),
     ]
 
     static func main() {
