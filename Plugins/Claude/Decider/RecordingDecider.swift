@@ -3,7 +3,7 @@ import PluginKit
 
 /// Fills the gaps of a record for `keel decisions record`: answers from stored replies where there are any, and calls where
 /// there are none, waiting for the answer, as long as the stated budget lasts. Never part of a live pipeline: it holds up its
-/// caller. With a budget of 0 it calls nobody and counts what is missing.
+/// caller. With a budget of 0 it calls nobody and counts what is missing; a gap is a HOLD.
 public final class RecordingDecider: Decider, Describing {
     public static let wants = ClaudeDecider.wants
     public static let barsWanted = ClaudeDecider.barsWanted
@@ -33,7 +33,7 @@ public final class RecordingDecider: Decider, Describing {
     }
 
     public func start() throws {
-        book = try RecordBook(path: settings.record, writing: budget.isPositive)
+        book = try RecordBook(path: settings.record, writing: budget.isPositive, mayBeMissing: true)
         if budget.isPositive { caller = ModelCaller(settings, credential: try ModelCaller.credential(settings, host), on: reactor) }
     }
 
@@ -60,11 +60,12 @@ public final class RecordingDecider: Decider, Describing {
         missing += 1
         let most = settings.mostCost(of: asked) ?? settings.maxCallCost
         estimate = (try? estimate.adding(most)) ?? estimate
-        guard let caller else { throw PluginError.notFound("no stored answer for this snapshot (\(asked.key.prefix(12)))") }
+        // Nothing decided means hold: a gap must not look like a failure, whose breaker would hide the gaps after it.
+        guard let caller else { return request.done() }
         try settings.checkCost(asked)
         guard let sum = try? spent.adding(most), sum <= budget else {
             isOut = true
-            throw PluginError(.rejected, "spend_limit: this call could cost \(most) dollars, \(spent) of the budget of \(budget) are spent")
+            return request.done()
         }
         let before = spent
         let reply = try ask(caller, asked, snapshot)

@@ -43,7 +43,7 @@ extension Verb {
             let spends = call.flag("confirm") && totals.missing > 0
             if !call.wantsJSON {
                 call.terminal.out(words)
-                call.terminal.out("an estimate: what is answered changes what is asked next")
+                call.terminal.out("an estimate, with HOLD in every gap: what is answered changes what is asked next")
                 if totals.missing > 0, !spends { call.terminal.out("nobody was called. To record: --budget \(budget.isZero ? totals.estimate : budget) --confirm") }
             }
             if spends {
