@@ -1,3 +1,4 @@
+import BinanceExchange
 import Glibc
 import PluginKit
 
@@ -8,6 +9,10 @@ enum Main {
         ("claude", "the Claude Messages API", { try runClaude($0) }),
         ("fred", "the FRED API: macro series with their revisions", { try runFRED($0) }),
     ]
+    /// Venues that read their own options.
+    static let others: [(name: String, about: String, run: @Sendable ([String]) throws -> Void)] = [
+        ("binance", "Binance spot and USD-M futures", { try runBinance($0) })
+    ]
 
     static func main() {
         var words = Array(CommandLine.arguments.dropFirst())
@@ -16,11 +21,14 @@ enum Main {
             exit(words.isEmpty ? 2 : 0)
         }
         words.removeFirst()
+        signal(SIGPIPE, SIG_IGN)
+        if let other = others.first(where: { $0.name == name }) {
+            do { return try other.run(words) } catch { complain("keel-venues \(name): \(error)", error is BinanceOptionError ? 2 : 1) }
+        }
         guard let venue = venues.first(where: { $0.name == name }) else {
-            complain("keel-venues: there is no \"\(name)\"; there are: \(venues.map(\.name).joined(separator: ", "))", 2)
+            complain("keel-venues: there is no \"\(name)\"; there are: \((venues.map(\.name) + others.map(\.name)).joined(separator: ", "))", 2)
         }
         do {
-            signal(SIGPIPE, SIG_IGN)
             try venue.run(try Options(words))
         } catch {
             complain("keel-venues \(name): \(error)", error is OptionError ? 2 : 1)
@@ -28,7 +36,7 @@ enum Main {
     }
 
     static var usage: String {
-        let list = venues.map { "  \($0.name)    \($0.about)" }.joined(separator: "\n")
+        let list = (venues.map { "  \($0.name)    \($0.about)" } + others.map { "  \($0.name)   \($0.about); options of its own: keel-venues \($0.name) --help" }).joined(separator: "\n")
         return """
             usage: keel-venues VENUE [--port N] [--seed N] [--scenario FILE]
 

@@ -118,6 +118,10 @@ public struct ConfigShape: Sendable {
         public static func texts(_ name: String, _ about: String, default value: [String]?) -> Property {
             Property(name: name, about: about, kind: .list(.text), standard: value.map { JSONValue($0.map { JSONValue($0) }) })
         }
+        /// Any number of the choices.
+        public static func choices(_ name: String, _ about: String, of choices: [String], default value: [String]?) -> Property {
+            Property(name: name, about: about, kind: .list(.choice(choices)), standard: value.map { JSONValue($0.map { JSONValue($0) }) })
+        }
         /// Decimals by any name, such as balances by asset.
         public static func decimals(_ name: String, _ about: String, _ form: DecimalForm) -> Property {
             Property(name: name, about: about, kind: .map(.decimal(form)), standard: [:])

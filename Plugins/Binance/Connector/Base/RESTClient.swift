@@ -61,7 +61,15 @@ public final class RESTClient {
     public func send(_ call: Call, _ answer: @escaping (Reply) -> Void) { send(call, mayRetry: call.security == .signed, answer) }
 
     private func send(_ call: Call, mayRetry: Bool, _ answer: @escaping (Reply) -> Void) {
-        if let failure = venue.charge(call.pool, call.weight, orders: call.orders, call.urgency) { return answer(.failure(failure)) }
+        if let failure = post(call, mayRetry: mayRetry, answer) { answer(.failure(failure)) }
+    }
+
+    /// nil: it is on its way, and `answer` will be called once. Otherwise certainly nothing was sent, and `answer` is not called.
+    /// Orders are never sent twice from here, not even after -1021: their desk decides that.
+    public func post(_ call: Call, _ answer: @escaping (Reply) -> Void) -> VenueFailure? { post(call, mayRetry: false, answer) }
+
+    private func post(_ call: Call, mayRetry: Bool, _ answer: @escaping (Reply) -> Void) -> VenueFailure? {
+        if let failure = venue.charge(call.pool, call.weight, orders: call.orders, call.urgency) { return failure }
         do throws(PluginError) {
             let (request, client) = try prepare(call)
             let sent = venue.now
@@ -84,8 +92,9 @@ public final class RESTClient {
                     }
                 }
             }
+            return nil
         } catch {
-            answer(.failure(.notSent(error.message)))
+            return .notSent(error.message)
         }
     }
 

@@ -67,6 +67,7 @@ public struct Settings: Sendable {
     public var socketOrders = true
     public var makerFirst: MakerFirst?
     public var roots = ""
+    public var cancelsOnStop = false
     // Futures only.
     public var leverage = 0
     public var marginType: MarginType?
@@ -103,6 +104,7 @@ public struct Settings: Sendable {
                 .span("wait", "How long such an order may rest.", default: "10s"),
                 .choice("then", "What becomes of the rest: taker sends it as immediate-or-cancel at the same limit, cancel leaves it.", of: ["taker", "cancel"], default: "cancel"),
             ]),
+        .choice("on_stop", "What becomes of open orders when the instance stops: leave them at the venue, or cancel them first.", of: ["leave", "cancel"], default: "leave"),
         .text("roots", "PEM file with the certificate authorities to trust instead of the system's; empty: the system's.", default: ""),
     ]
 
@@ -133,6 +135,7 @@ public struct Settings: Sendable {
         if try maker["enabled"].bool {
             makerFirst = MakerFirst(wait: try maker["wait"].span, then: MakerFirst.Then(rawValue: try maker["then"].text) ?? .cancel)
         }
+        cancelsOnStop = try config["on_stop"].text == "cancel"
         roots = try config["roots"].text
         guard product == .futures else { return }
         leverage = try config["leverage"].int

@@ -47,19 +47,36 @@ public final class SocketAPI {
         _ method: StaticString, _ parameters: Parameters, security: Security = .signed, weight: Int64, orders: Int64 = 0, urgency: Urgency,
         timeout: Int64 = 10_000_000_000, on given: WebSocket? = nil, _ answer: @escaping (Reply) -> Void
     ) {
-        guard let socket = given ?? link.current else { return answer(.failure(.notSent("the WebSocket API is down"))) }
-        if let failure = venue.charge(.weight, weight, orders: orders, urgency) { return answer(.failure(failure)) }
+        let failure = post(
+            method, parameters, security: security, weight: weight, orders: orders, urgency: urgency, timeout: timeout, on: given, answer)
+        if let failure { answer(.failure(failure)) }
+    }
+
+    /// nil: it is on its way, and `answer` will be called once. Otherwise certainly nothing was sent, and `answer` is not called.
+    public func post(
+        _ method: StaticString, _ parameters: Parameters, security: Security = .signed, weight: Int64, orders: Int64 = 0, urgency: Urgency,
+        timeout: Int64 = 10_000_000_000, on given: WebSocket? = nil, _ answer: @escaping (Reply) -> Void
+    ) -> VenueFailure? {
+        guard let socket = given ?? link.current else { return .notSent("the WebSocket API is down") }
+        if let failure = venue.charge(.weight, weight, orders: orders, urgency) { return failure }
         let id = nextID
         nextID += 1
         do throws(PluginError) {
             let bytes = try frame(id, method, parameters, security)
-            guard socket.send(text: bytes) else { return answer(.failure(.notSent("the WebSocket API has just closed"))) }
-        } catch { return answer(.failure(.notSent(error.message))) }
+            guard socket.isOpen else { return .notSent("the WebSocket API is closed") }
+            if !socket.send(text: bytes) {
+                // Closing already: nothing was taken. Broken under the send: some of it may have left.
+                if socket.isOpen { return .notSent("the WebSocket API is closing") }
+                _ = venue.reactor.after(0) { answer(.failure(.noAnswer("the WebSocket API broke while it was sent"))) }
+                return nil
+            }
+        } catch { return .notSent(error.message) }
         let timer = venue.reactor.after(timeout) { [weak self] in
             guard let self, let entry = self.waiting.removeValue(forKey: id) else { return }
             entry.answer(.failure(.noAnswer("no answer of the WebSocket API within \(timeout / 1_000_000) ms")))
         }
         waiting[id] = Waiting(socket: ObjectIdentifier(socket), timer: timer, answer: answer)
+        return nil
     }
 
     /// The request as it goes on the wire.

@@ -78,6 +78,11 @@ public final class SymbolBook {
         }
     }
 
+    /// Whether an instrument met so far has the asset as base or quote.
+    public func usesAsset(_ asset: String) -> Bool {
+        listings.values.contains { $0.instrument.baseAsset == asset || $0.instrument.quoteAsset == asset }
+    }
+
     /// Takes an exchangeInfo in: the whole list, or part of it.
     public func load(_ value: JSONValue, at time: Int64) {
         for entry in value.find("symbols")?.asList ?? [] {
