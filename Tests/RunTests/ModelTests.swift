@@ -180,3 +180,49 @@ struct ModelTests {
         #expect(comparison.find("shadow")?.find("decider")?.asText == "rules")
     }
 }
+
+/// Macro figures from the stand-in of FRED, through the whole program.
+@Suite(.serialized, .enabled(if: StandIn.isBuilt, "keel and keel-venues are not built"))
+struct MacroTests {
+    @Test("figures with their releases become a quadrant, which a restart still has")
+    func quadrant() throws {
+        let temporary = TemporaryFolder("macro")
+        let key = "0123456789abcdef0123456789abcdef"
+        let trouble = temporary.path + "/trouble.json"
+        try #"{"fail":[]}"#.write(toFile: trouble, atomically: true, encoding: .utf8)
+        let standIn = try StandIn("fred", folder: temporary.path, ["--seed", "3", "--scenario", trouble])
+        defer { standIn.end() }
+        let manifest = temporary.path + "/plugins.json"
+        let text = """
+            { "version": 1, "mode": "paper", "state": "state",
+              "plugins": {
+                "sim": { "component": "keel.sim", "file": "Sim", "config": { "trade_gap": "50ms" } },
+                "fred": { "component": "keel.fred", "file": "FRED", "secrets": ["fred.key"], "config": { "key": { "$secret": "fred.key" }, "endpoint": "\(standIn.base)" } },
+                "rules": { "component": "keel.rules", "file": "Rules" }, "direct": { "component": "keel.direct", "file": "DirectRouter" } },
+              "instruments": { "BTC/USDT": { "kind": "spot", "tick": "0.01", "lot": "0.00001" } },
+              "pipelines": [ { "name": "btc", "feeds": ["sim", "fred"], "instruments": ["BTC/USDT"], "decide": { "primary": "rules" }, "route": "direct", "broker": "sim", "capital": "10000" } ] }
+            """
+        try text.write(toFile: manifest, atomically: true, encoding: .utf8)
+        func keel(_ arguments: [String]) throws -> (code: Int32, said: String) {
+            let child = try Child(Built.keel, arguments, environment: ["KEEL_SECRET_FRED_KEY": key], output: temporary.path + "/verb-\(UUID().uuidString.prefix(8)).log")
+            return (child.end(within: 120)?.code ?? -1, child.said)
+        }
+        func view() throws -> LearnerView { try JSONDecoder().decode(LearnerView.self, from: Data(try keel(["learner", "show", manifest, "--json"]).said.utf8)) }
+        var seen = LearnerView()
+        for run in 1...2 {
+            let ran = try keel(["run", manifest, "--until", "4s", "--quiet"])
+            #expect(ran.code == 0, "\(ran.said)")
+            seen = try view()
+            #expect(seen.macro != "unknown" && seen.macroProbability != nil, "run \(run): \(seen) \(ran.said)")
+            #expect(try keel(["replay", "last", manifest]).said.contains("identical"))
+        }
+        let shown = try keel(["learner", "show", manifest]).said
+        #expect(shown.contains("btc/BTC/USDT") && shown.contains("macro: \(seen.macro)") && shown.contains("btc: 0 closed trades"), "\(shown)")
+        #expect(try keel(["learner", "show", manifest, "--journal"]).said.contains("no position has been closed yet"))
+        let files = try #require(FileManager.default.enumerator(atPath: temporary.path))
+        for case let name as String in files {
+            guard let bytes = FileManager.default.contents(atPath: temporary.path + "/" + name) else { continue }
+            #expect(bytes.range(of: Data(key.utf8)) == nil, "the key is in \(name)")
+        }
+    }
+}

@@ -8,8 +8,7 @@ public final class RecordingDecider: Decider, Describing {
     public static let wants = ClaudeDecider.wants
     public static let barsWanted = ClaudeDecider.barsWanted
 
-    static let shape = ConfigShape(
-        ClaudeSettings.keyed + [.decimal("budget", "US dollars that may be spent on missing answers, all together; 0: none.", .money, default: "0")])
+    static let shape = ClaudeSettings.recordingShape
 
     private let host: Host
     private let settings: ClaudeSettings

@@ -151,7 +151,8 @@ public final class FRED: Feed, Describing {
             guard let self else { return }
             do throws(FREDError) {
                 let (figures, rows, count) = try FREDReply.observations(status, body, frequency)
-                let all = so + figures
+                // In a later round what is older is dated by the first day that was asked for: it is known already.
+                let all = so + (self.since[name] == nil ? figures : figures.filter { $0.released > known.known })
                 if rows > 0, offset + rows < count { return self.page(name, frequency, offset: offset + rows, rest, all) }
                 self.since[name] = today
                 self.tell(name, all)

@@ -251,6 +251,18 @@ extension Engine {
         return (0..<brokerCount).allSatisfy { brokers[$0].request == 0 }
     }
 
+    /// What the gate of a pipeline saw since the start of this run, over all its instruments.
+    public func gateCounters(pipeline: Int) -> GateCounters {
+        var sum = GateCounters()
+        for index in 0..<bookCount where books[index].pipeline == pipeline {
+            sum.events &+= books[index].counters.events
+            sum.passed &+= books[index].counters.passed
+            sum.timerPasses &+= books[index].counters.timerPasses
+            sum.reused &+= books[index].counters.reused
+        }
+        return sum
+    }
+
     /// Whether every broker agrees and the gate is open.
     public var isOpen: Bool {
         core.pointee.started && !core.pointee.gateClosed && !core.pointee.killed

@@ -101,6 +101,7 @@ public struct MacroQuadrant: Sendable, Equatable, Codable {
     public private(set) var probability = Double.nan
     private var candidate: UInt32 = KEEL_MACRO_UNKNOWN
     private var confirmations = 0
+    private var candidateRelease: Int64 = 0
 
     static let levelWeight = 0.5
     static let band = 0.25
@@ -118,7 +119,7 @@ public struct MacroQuadrant: Sendable, Equatable, Codable {
             return false
         }
         series[name]?.forget(before: time)
-        return judge(at: time)
+        return judge(at: time, release: figure.released)
     }
 
     public func axis(_ names: Set<String>, at time: Int64) -> Double? {
@@ -126,7 +127,7 @@ public struct MacroQuadrant: Sendable, Equatable, Codable {
         return scores.isEmpty ? nil : scores.reduce(0, +) / Double(scores.count)
     }
 
-    private mutating func judge(at time: Int64) -> Bool {
+    private mutating func judge(at time: Int64, release: Int64) -> Bool {
         guard let growth = axis(Self.growthSeries, at: time), let inflation = axis(Self.inflationSeries, at: time) else { return false }
         let up = 1 / (1 + exp(-2 * growth))
         let hot = 1 / (1 + exp(-2 * inflation))
@@ -145,8 +146,15 @@ public struct MacroQuadrant: Sendable, Equatable, Codable {
         let now =
             growth > 0
             ? (inflation > 0 ? KEEL_MACRO_REFLATION : KEEL_MACRO_GOLDILOCKS) : (inflation > 0 ? KEEL_MACRO_STAGFLATION : KEEL_MACRO_SLOWDOWN)
-        confirmations = now == candidate ? confirmations + 1 : 1
-        candidate = now
+        // One release may bring many figures and revisions: it is one reading.
+        if now != candidate {
+            candidate = now
+            confirmations = 1
+            candidateRelease = release
+        } else if release > candidateRelease {
+            confirmations += 1
+            candidateRelease = release
+        }
         guard now != quadrant, confirmations >= Self.needed || quadrant == KEEL_MACRO_UNKNOWN else { return false }
         quadrant = now
         return true
