@@ -80,12 +80,14 @@ let plugins: [Target] = [
     plugin("ZScore"),
     plugin("Rules"),
     plugin("Claude", needs: ["ClaudeDecider"], path: "Plugins/Claude/Entry"),
+    plugin("FRED", needs: ["FREDFeed"], path: "Plugins/FRED/Entry"),
     plugin("Binance", needs: ["BinanceConnector"], path: "Plugins/Binance/Entry"),
 ]
 
 /// The inside of plugins whose tests look into them; the plugin itself is only the entry.
 let pluginInsides: [Target] = [
     .target(name: "ClaudeDecider", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Plugins/Claude/Decider", swiftSettings: swift),
+    .target(name: "FREDFeed", dependencies: ["PluginAPI", "PluginKit"], path: "Plugins/FRED/Feed", swiftSettings: swift),
     .target(name: "BinanceConnector", dependencies: ["PluginAPI", "PluginKit", "CSystem"], path: "Plugins/Binance/Connector", swiftSettings: swift),
 ]
 
@@ -121,6 +123,7 @@ let tests: [Target] = [
     test("LedgerTests", "CSQLite", "HostCore", "HostLedger"),
     test("BundledTests", "Tape", "HostPlugins", "PluginSupport"),
     test("ClaudeTests", "ClaudeDecider"),
+    test("FREDTests", "FREDFeed"),
     test("BinanceTests", "BinanceConnector", "BinanceExchange", "PluginSupport", "TestSupport"),
     test("BinanceExchangeTests", "BinanceExchange", "TestSupport"),
     test("RunTests", "CSystem", "Tape", "HostCore", "HostManifest", "HostPlugins", "HostLedger", "HostRun"),

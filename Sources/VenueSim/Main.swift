@@ -6,7 +6,8 @@ import PluginKit
 @main
 enum Main {
     static let venues: [(name: String, about: String, run: @Sendable (Options) throws -> Void)] = [
-        ("claude", "the Claude Messages API", { try runClaude($0) })
+        ("claude", "the Claude Messages API", { try runClaude($0) }),
+        ("fred", "the FRED API: macro series with their revisions", { try runFRED($0) }),
     ]
     /// Venues that read their own options.
     static let others: [(name: String, about: String, run: @Sendable ([String]) throws -> Void)] = [

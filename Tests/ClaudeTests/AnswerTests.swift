@@ -15,7 +15,7 @@ import Testing
 
     @Test("a good answer means what it says")
     func good() throws {
-        let answer = try Answer.parse(Self.good, last: Self.last).get()
+        let answer = try DecisionAnswer.parse(Self.good, last: Self.last).get()
         #expect(answer.action == .buy)
         #expect(answer.fraction == Fixed(raw: 10_000_000))
         #expect(answer.exitProbability == nil)
@@ -36,7 +36,7 @@ import Testing
         ("\"action\":\"BUY\"", "\"action\":\"BUY\",\"action\":\"SELL\"", "answer"),
     ])
     func refused(from: String, to: String, path: String) {
-        guard case .failure(let problems) = Answer.parse(Self.changed(from, to), last: Self.last) else {
+        guard case .failure(let problems) = DecisionAnswer.parse(Self.changed(from, to), last: Self.last) else {
             Issue.record("taken: \(to)")
             return
         }
@@ -50,7 +50,7 @@ import Testing
             Self.changed("\"BUY\"", "\"HOLD\""), Self.good + "{}", "```json\n\(Self.good)\n```", Self.changed("watch 95", long), "[]", "", "null",
             Self.changed("\"trend\",\"direction\":\"UP\"", "\"magic\",\"direction\":\"UP\""),
         ] {
-            if case .success = Answer.parse(text, last: Self.last) { Issue.record("taken: \(text.prefix(60))") }
+            if case .success = DecisionAnswer.parse(text, last: Self.last) { Issue.record("taken: \(text.prefix(60))") }
         }
     }
 
@@ -60,7 +60,7 @@ import Testing
         for _ in 0..<200 {
             var bytes = Array(Self.good.utf8)
             for _ in 0...Int(random.below(3)) { bytes[Int(random.below(UInt64(bytes.count)))] = UInt8(random.below(256)) }
-            if case .success(let answer) = Answer.parse(String(decoding: bytes, as: UTF8.self), last: Self.last) {
+            if case .success(let answer) = DecisionAnswer.parse(String(decoding: bytes, as: UTF8.self), last: Self.last) {
                 #expect(answer.fraction >= .zero && answer.fraction <= .one, "seed \(seed)")
             }
         }
@@ -68,19 +68,19 @@ import Testing
 
     @Test("one definition: the sent schema, the full schema, the prompt and the parser name the same fields")
     func oneDefinition() throws {
-        let names = AnswerDefinition.fields.map(\.name)
-        #expect(AnswerDefinition.wireSchema.find("required")?.asList?.compactMap(\.asText) == names)
-        #expect(AnswerDefinition.wireSchema.find("properties")?.asObject?.names == names)
-        for name in names { #expect(AnswerDefinition.words().contains("- \(name):")) }
+        let names = DecisionDefinition.fields.map(\.name)
+        #expect(DecisionDefinition.wireSchema.find("required")?.asList?.compactMap(\.asText) == names)
+        #expect(DecisionDefinition.wireSchema.find("properties")?.asObject?.names == names)
+        for name in names { #expect(DecisionDefinition.words().contains("- \(name):")) }
         // The service refuses bounds; ours has them.
         for word in ["minimum", "maximum", "maxLength", "maxItems"] {
-            #expect(!AnswerDefinition.wireSchema.description.contains("\"\(word)\""))
-            #expect(AnswerDefinition.fullSchema.description.contains("\"\(word)\""))
+            #expect(!DecisionDefinition.wireSchema.description.contains("\"\(word)\""))
+            #expect(DecisionDefinition.fullSchema.description.contains("\"\(word)\""))
         }
         for name in names {
             var value = try JSONValue(parsing: Self.good)
             value.set(name, nil)
-            if case .success = Answer.check(value, last: Self.last) { Issue.record("\(name) may be missing") }
+            if case .success = DecisionAnswer.check(value, last: Self.last) { Issue.record("\(name) may be missing") }
         }
     }
 

@@ -93,17 +93,17 @@ import Testing
         #expect(learner.posterior("A", regime: 2).mean > learner.posterior("B", regime: 2).mean, "seed \(seed)")
     }
 
-    @Test("all of it comes back after a restart: the next draw too", arguments: [1, 2, 3] as [UInt64])
+    @Test("all of it comes back after a restart: the draws too", arguments: [1, 2, 3] as [UInt64])
     func restart(seed: UInt64) throws {
         var settings = LearnerSettings()
         settings.seed = seed
         var learner = SignalLearner(settings)
         var random = SeededGenerator(seed: seed)
         for _ in 0..<40 { trade(&learner, &random, flipped: false) }
-        _ = learner.weights(regime: 1)
-        var restored = try #require(SignalLearner(learner.save(), settings: settings))
+        let restored = try #require(SignalLearner(learner.save(), settings: settings))
         #expect(restored == learner)
-        #expect(restored.weights(regime: 2) == learner.weights(regime: 2))
+        #expect(restored.weights(regime: 2, stream: "a") == learner.weights(regime: 2, stream: "a"))
+        #expect(restored.weights(regime: 2, stream: "b").map(\.draw) != learner.weights(regime: 2, stream: "a").map(\.draw))
         #expect(restored.isKnown("A") == learner.isKnown("A"))
     }
 

@@ -945,23 +945,25 @@ private func holding(
 @Suite struct LearnerHookTests {
     final class Listener: Learner {
         var closed: [ClosedTrade] = []
-        var bars = 0
+        var days = 0
+        var revision: UInt64 = 0
         var bytes: [UInt8] = [1, 2, 3]
-        func barClosed(pipeline: Int, instrument: keel_instrument_id, bar: keel_bar, duration: Int64) -> Regimes {
-            bars += 1
+        func dayEnded(book: Int, change: Double) { days += 1 }
+        func figureArrived(_ name: String, _ figure: MacroFigure, at time: Int64) -> Bool { false }
+        func regimes(book: Int) -> Regimes {
             var regimes = Regimes()
-            regimes.regime = KEEL_REGIME_VOLATILE
+            if days > 0 { regimes.regime = KEEL_REGIME_VOLATILE }
             regimes.probability = 0.9
             return regimes
         }
-        func valueArrived(pipeline: Int, instrument: keel_instrument_id, name: String, value: Double, time: Int64) -> Regimes? { nil }
-        func weights(pipeline: Int, instrument: keel_instrument_id, regimes: Regimes) -> [SignalWeight] {
+        func weights(book: Int, regime: UInt32, at time: Int64) -> [SignalWeight] {
             [SignalWeight(signal: "trend", mean: 0.6, draw: 0.7, observations: 12)]
         }
-        func similar(pipeline: Int, instrument: keel_instrument_id, regimes: Regimes) -> String { "it went well" }
+        func similar(book: Int) -> String { "it went well" }
         func tradeClosed(_ trade: ClosedTrade) {
             closed.append(trade)
             bytes.append(9)
+            revision += 1
         }
         func save() -> [UInt8] { bytes }
         func load(_ saved: [UInt8]) -> Bool {
@@ -970,26 +972,43 @@ private func holding(
         }
     }
 
-    @Test func itHearsOfBarsAndTradesAndIsSaved() throws {
+    @Test func itHearsOfDaysAndTradesAndIsSaved() throws {
         let set = Usual()
         set.decider.wants = KEEL_WANT_WEIGHTS
-        set.askOnNextTrade(.buy("0.1"))
+        var opening = Answer.buy("0.1")
+        opening.signals = [("trend", fixed("0.8"), 1), ("news", fixed("0.3"), -1)]
+        set.askOnNextTrade(opening)
         let learner = Listener()
-        try set.rig.build([Usual.settings()], learner: learner)
+        var settings = Usual.settings()
+        settings.risk.freshness = nil
+        settings.gate.timer = false
+        try set.rig.build([settings], learner: learner)
         set.rig.start()
         set.rig.trade("10000")
+        #expect(set.rig.position.isPositive)
+        // Days later a wish to sell part, by other signals: the credit stays with those that opened.
         set.askOnNextTrade(Answer(wakes: [keel_wake(condition: KEEL_WAKE_REGIME, reserved: 0, level: 0)]))
         set.rig.trade("10000")
         set.decider.decide = { _ in .hold }
-        set.rig.trade("10000", after: Span.minute)
-        #expect(learner.bars > 0 && set.rig.book().counters.wake == 1)
-        #expect(set.decider.questions.last?.header.regime == KEEL_REGIME_VOLATILE && set.decider.questions.last?.header.weights.count == 1)
+        for _ in 0..<3 { set.rig.trade("10000", after: Span.day) }
+        #expect(learner.days == 1 && set.rig.book().counters.wake == 1)
+        #expect(set.decider.questions.last?.header.weights.count == 1)
+        var less = Answer.sell("0.5")
+        less.signals = [("volatility", .one, -1)]
+        set.askOnNextTrade(less)
+        set.rig.trade("10000")
+        #expect(set.decider.questions.last?.header.regime == KEEL_REGIME_VOLATILE && set.rig.position.isPositive)
         set.rig.trade("9000")
+        #expect(learner.closed.first?.signals.map(\.name) == ["trend", "news"] && learner.closed.first?.opening.regime == KEEL_REGIME_UNKNOWN)
+        #expect(learner.closed.first?.opening.decider == "primary" && learner.closed.first?.side == 1)
+        let outcomes = set.rig.records.compactMap { if case .outcome(let record) = $0 { record } else { nil } }
+        #expect(outcomes.count == 1 && outcomes.first?.opening.decision == set.rig.decisions.first { $0.outcome == .ordered }?.sequence)
         #expect(learner.closed.count == 1 && learner.closed[0].why == .stopLoss && learner.closed[0].profit.isNegative)
         #expect(set.rig.ledgerState().learner == learner.bytes)
         let other = Listener()
         try set.rig.build([Usual.settings()], run: 2, learner: other, restored: set.rig.ledgerState())
         #expect(other.bytes == learner.bytes)
+        #expect(set.rig.book().regimes.probability == 0.9, "known at once, not with the next bar")
         var bad = set.rig.ledgerState()
         bad.learner = [0]
         #expect(throws: EngineError.self) { try set.rig.build([Usual.settings()], run: 3, learner: Listener(), restored: bad) }

@@ -29,6 +29,7 @@ import Testing
             name: "btc", feeds: ["sim"], instruments: ["BTC/USDT"], chain: ChainSettings(primary: "rules", fallbacks: ["cross"]), router: "direct",
             broker: "sim", capital: Amount("10000"))
         expected.chain.deadline = 8 * Span.second
+        expected.learn.signals.seed = manifest.seed
         #expect(pipeline == expected)
     }
 
@@ -40,7 +41,7 @@ import Testing
             """
         let decide = """
             { "primary": "rules", "fallback": ["cross"], "deadline": "9s", "deadlines": { "cross": "250ms" }, "failures": 4, "pause": "5m", "daily_cost": "2.5",
-              "assumed_cost": "0.1", "shadow": true, "max_age": "1m" }
+              "assumed_cost": "0.1", "shadow": true, "reuse": "30m", "reuse_move": "0.01", "max_age": "1m" }
             """
         let risk = """
             { "max_fraction": "0.2", "max_order": "100", "max_position": "200", "max_exposure": "2", "daily_loss": "0.01", "drawdown": "0.02",
@@ -52,7 +53,10 @@ import Testing
               "stages": [{ "gain": "0.07", "fraction": "0.08" }, { "gain": "0.09", "fraction": "0.1" }], "exit_probability": "0.11", "interval": "12s",
               "review": "13s", "exit_score": -0.14 }
             """
-        let text = goodManifest.changing(#""decide": { "primary": "rules", "fallback": "cross", "deadline": "8s" }"#, "\"decide\": \(decide), \"gate\": \(gate), \"risk\": \(risk), \"position\": \(position), \"bars\": [\"5m\"], \"history\": 99, \"currency\": \"EUR\"")
+        let learn = """
+            { "enabled": false, "reward": "graded", "scale": 0.05, "discount": 0.9, "pooling": 3, "enough": 7, "refit_days": null }
+            """
+        let text = goodManifest.changing(#""decide": { "primary": "rules", "fallback": "cross", "deadline": "8s" }"#, "\"decide\": \(decide), \"gate\": \(gate), \"risk\": \(risk), \"position\": \(position), \"learn\": \(learn), \"bars\": [\"5m\"], \"history\": 99, \"currency\": \"EUR\"")
             .changing(#""lot": "0.00001""#, #""lot": "0.00001", "kind": "perpetual", "min_quantity": "1", "max_quantity": "2", "multiplier": "3", "min_notional": "4", "base": "X", "quote": "Y""#)
         let report = check(text)
         #expect(report.text == "")
@@ -66,6 +70,8 @@ import Testing
         #expect(same(pipeline.chain, ChainSettings(primary: "", fallbacks: [])) == [])
         #expect(same(pipeline.risk, RiskSettings()) == [])
         #expect(same(pipeline.position, PositionSettings()) == [])
+        #expect(same(pipeline.learn, LearnSettings()) == [])
+        #expect(same(pipeline.learn.signals, LearnerSettings()) == ["prior"], "the prior is no setting")
         #expect(
             same(manifest.instruments[0], InstrumentSettings(symbol: "", base: "", quote: "", tick: .zero, lot: .zero)) == [])
         #expect(

@@ -65,42 +65,48 @@ import Testing
 }
 
 @Suite struct DecisionTests {
-    @Test func everyFieldIsReachable() throws {
-        let text = """
-            { "action": "buy", "confidence": 0.75, "fraction": 0.1, "exit_probability": 0.2, "next_check_seconds": 300, "valid_for_seconds": 60,
-              "signals": [{ "name": "trend", "direction": "up", "confidence": 0.8 }, { "name": "funding", "direction": "down", "confidence": 0.333333333333 }],
-              "wakes": [{ "condition": "price_above", "level": "37000.5" }, { "condition": "regime" }, { "condition": "move", "level": 0.02 }],
-              "reason": "Because.", "memory": "Remember." }
-            """
-        let decision = try DecisionText(parsing: text)
-        #expect(decision.action == .buy)
-        #expect(decision.confidence == Fixed("0.75"))
-        #expect(decision.fraction == Fixed("0.1"))
-        #expect(decision.exitProbability == Fixed("0.2"))
-        #expect(decision.nextCheckSeconds == 300)
-        #expect(decision.validForSeconds == 60)
-        #expect(decision.signals.map(\.direction) == [1, -1])
-        #expect(decision.signals.last?.confidence == Fixed("0.33333333"))
-        #expect(decision.wakes.map(\.condition) == [.priceAbove, .regime, .move])
-        #expect(decision.wakes.first?.level == Fixed("37000.5"))
-        #expect(decision.reason == "Because.")
-        #expect(decision.memory == "Remember.")
-        // The prompt names every key, and the keys the parser reads are the definition's.
-        for field in DecisionDefinition.fields { #expect(DecisionDefinition.prompt.contains("- \(field.name) (")) }
-        #expect(Set(try JSONValue(parsing: text).asObject?.names ?? []) == Set(DecisionDefinition.fields.map(\.name)))
+    static let good = """
+        {"action":"BUY","size_fraction":0.1,"confidence":0.7,"exit_probability":null,"next_check_seconds":300,"valid_seconds":60,
+         "signals":[{"name":"trend","direction":"UP","confidence":0.333333333333}],
+         "wake_conditions":[{"kind":"PRICE_BELOW","level":95.5}],"memory_update":"watch 95","rationale":"higher highs"}
+        """
+    static let last = Fixed(raw: 100 * Fixed.scale)
+
+    /// What the shipped schema takes the parser takes, and the other way round, for changes of every field.
+    @Test func schemaAndParserAgree() throws {
+        // Our own validator knows no lengths of lists and texts: those are the parser's alone.
+        func reduced(_ value: JSONValue) -> JSONValue {
+            if let object = value.asObject {
+                return JSONValue(JSONObject(object.members.filter { $0.name != "maxItems" && $0.name != "maxLength" }.map { ($0.name, reduced($0.value)) }))
+            }
+            return value.asList.map { JSONValue($0.map(reduced)) } ?? value
+        }
+        let schema = try JSONSchema(reduced(try JSONValue(parsing: DecisionDefinition.schemaText)))
+        let good = try JSONValue(parsing: Self.good)
+        #expect(schema.check(good).issues == [])
+        let answer = try DecisionAnswer.check(good, last: Self.last).get()
+        #expect(answer.signals.first?.confidence == Fixed("0.33333333") && answer.wakes.count == 1)
+        for name in DecisionDefinition.fields.map(\.name) {
+            for wrong in [nil, JSONValue(-7), JSONValue(2_000_000), JSONValue(String(repeating: "x", count: 600)), JSONValue([]), JSONValue(JSONObject())] as [JSONValue?] {
+                var changed = good
+                changed.set(name, wrong)
+                let refused = schema.check(changed).issues.contains { !$0.isWarning }
+                let parsed = (try? DecisionAnswer.check(changed, last: Self.last).get()) != nil
+                // The parser also knows what the fields mean together; the schema can't refuse less than the parser takes.
+                if parsed { #expect(!refused, "\(name) \(String(describing: wrong))") }
+                if refused { #expect(!parsed, "\(name) \(String(describing: wrong))") }
+            }
+        }
     }
 
     static let refused = [
-        "", "Sure! {\"action\":\"hold\"}", "{\"action\":\"hold\",\"confidence\":0.5}", "{\"action\":\"wait\",\"confidence\":0.5,\"reason\":\"x\"}",
-        "{\"action\":\"buy\",\"confidence\":1.5,\"reason\":\"x\"}", "{\"action\":\"buy\",\"confidence\":0.5,\"reason\":\"x\",\"leverage\":10}",
-        "{\"action\":\"buy\",\"confidence\":0.5,\"reason\":\"x\",\"wakes\":[{\"condition\":\"price_above\"}]}",
-        "{\"action\":\"buy\",\"confidence\":0.5,\"reason\":\"x\",\"wakes\":[{\"condition\":\"price_above\",\"level\":\"about 5\"}]}",
-        "{\"action\":\"buy\",\"confidence\":0.5,\"reason\":\"x\"}{\"action\":\"sell\",\"confidence\":0.5,\"reason\":\"x\"}",
-        "{\"action\":\"buy\",\"action\":\"sell\",\"confidence\":0.5,\"reason\":\"x\"}",
-        "{\"action\":\"buy\",\"confidence\":0.5,\"reason\":\"\(String(repeating: "x", count: 4001))\"}",
+        "", "Sure! \(good)", good + good, good.replacing("\"BUY\"", with: "\"WAIT\""), good.replacing("0.7", with: "1.5"),
+        good.replacing("{\"action\"", with: "{\"leverage\":10,\"action\""), good.replacing("95.5", with: "\"about 95\""),
+        good.replacing("\"action\":\"BUY\"", with: "\"action\":\"BUY\",\"action\":\"SELL\""),
+        good.replacing("higher highs", with: String(repeating: "x", count: 4001)),
     ]
 
     @Test(arguments: refused) func refusesEverythingElse(_ text: String) {
-        #expect(throws: DecisionText.Refusal.self) { try DecisionText(parsing: text) }
+        #expect(throws: DecisionProblems.self) { try DecisionAnswer.parse(text, last: Self.last).get() }
     }
 }

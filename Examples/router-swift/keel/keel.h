@@ -479,6 +479,7 @@ KEEL_EXPORT const keel_library *keel_plugin_entry(uint32_t abi_major);
 #define KEEL_CH_VALUES (1ull << 3)
 #define KEEL_CH_DEPTH  (1ull << 4)
 #define KEEL_CH_NEWS   (1ull << 5)
+#define KEEL_CH_URGENT (1ull << 6) /* while subscribed: values as often as the venue allows, because they move */
 
 #define KEEL_FEED "keel.feed/1"
 typedef struct keel_feed {

@@ -12,6 +12,8 @@ private final class Pending {
     let standing: JSONValue
     let moving: JSONValue
     var plan: RetryPlan
+    /// Of its first request: what its end is stored under.
+    var key = ""
     var run: CommandRun?
     var timer: UInt64?
     var ended = false
@@ -37,8 +39,7 @@ public final class ClaudeDecider: Decider, Describing {
     private let host: Host
     private let settings: ClaudeSettings
     private let reactor: HostReactor
-    private var client: HTTPClient?
-    private var credential: [UInt8] = []
+    private var caller: ModelCaller?
     private var book: RecordBook?
     private var waiting: [UInt64: Pending] = [:]
     private var counters: [String: Int] = [:]
@@ -60,23 +61,17 @@ public final class ClaudeDecider: Decider, Describing {
 
     /// Reads the credential anew each time: the host stops and starts the instance for a breaker's trial call.
     public func start() throws {
-        credential = try host.secret(settings.key)
-        while let last = credential.last, last == 10 || last == 13 || last == 32 { credential.removeLast() }
-        guard !credential.isEmpty, credential.allSatisfy({ $0 > 32 && $0 < 127 }) else {
-            throw PluginError(.authentication, "the secret \(settings.key) is empty or holds characters no credential has")
-        }
+        let credential = try ModelCaller.credential(settings, host)
         if !settings.record.isEmpty { book = try RecordBook(path: settings.record, writing: true) }
-        client = HTTPClient(settings.endpoint, tls: TLSOptions(roots: settings.roots.isEmpty ? nil : settings.roots), on: reactor)
-        client?.bodyLimit = Reply.bodyLimit
+        caller = ModelCaller(settings, credential: credential, on: reactor)
     }
 
     public func stop(_ stopping: Stopping) throws {
         for pending in waiting.values.sorted(by: { $0.request.id < $1.request.id }) {
             end(pending, PluginError(.state, "stopped: the instance is being stopped"))
         }
-        client?.close()
-        client = nil
-        credential = []
+        caller?.close()
+        caller = nil
         stopping.done()
     }
 
@@ -106,7 +101,7 @@ public final class ClaudeDecider: Decider, Describing {
         pending.timer = reactor.after(end &- now) { [weak self, weak pending] in
             guard let self, let pending else { return }
             pending.timer = nil
-            self.settle(pending, .timedOut, cost: .zero)
+            self.settle(pending, CallReply(.timedOut))
         }
         call(pending, repair: nil)
     }
@@ -118,116 +113,47 @@ public final class ClaudeDecider: Decider, Describing {
     private func call(_ pending: Pending, repair: String?) {
         guard !pending.ended else { return }
         do {
-            let request = try ModelRequest(settings.model, standing: pending.standing, moving: pending.moving, repair: repair)
-            try checkCost(request)
-            switch settings.transport {
-            case .messages: callMessages(pending, request)
-            case .command: try callCommand(pending, request)
+            guard let caller else { throw PluginError(.state, "not running") }
+            let request = try ModelRequest(settings, standing: pending.standing, moving: pending.moving, repair: repair)
+            if pending.key.isEmpty { pending.key = request.key }
+            try settings.checkCost(request)
+            pending.run = try caller.send(request, timeout: max(pending.deadline &- host.now, 1_000_000), last: pending.last) { [weak self, weak pending] reply in
+                guard let self, let pending, !pending.ended else { return }
+                pending.run = nil
+                var checked = reply
+                checked.outcome = reply.outcome.within(pending.allowance)
+                self.arrived(pending, checked)
             }
         } catch {
             end(pending, PluginError(error))
         }
     }
 
-    /// The most a call can cost is known before it is made.
-    private func checkCost(_ request: ModelRequest) throws {
-        guard let price = settings.price ?? TokenPrice.of(settings.model.model, prompt: request.estimatedTokens) else { return }
-        let most = price.cost(Usage(cacheWrite1h: request.estimatedTokens, output: UInt64(settings.model.maxTokens)))
-        if most > settings.maxCallCost {
-            throw PluginError(.rejected, "spend_limit: this call could cost \(most) dollars, max_call_cost is \(settings.maxCallCost)")
-        }
-    }
-
-    private func callMessages(_ pending: Pending, _ request: ModelRequest) {
-        guard let client else { return end(pending, PluginError(.state, "not running")) }
-        let token = String(decoding: credential, as: UTF8.self)
-        var headers = [("content-type", "application/json"), ("anthropic-version", settings.model.version)]
-        if settings.oauth {
-            headers += [("authorization", "Bearer \(token)"), ("anthropic-beta", "oauth-2025-04-20")]
-        } else {
-            headers.append(("x-api-key", token))
-        }
-        let timeout = max(pending.deadline &- host.now, 1_000_000)
-        let post = HTTPRequest("POST", "/v1/messages", headers: headers, body: request.body.bytes(.compact), timeout: timeout)
-        client.send(post) { [weak self, weak pending] result in
-            guard let self, let pending, !pending.ended else { return }
-            switch result {
-            case .success(let response):
-                let outcome = Reply.read(response, last: pending.last).within(pending.allowance)
-                self.store(request.key, response.status, response.body, outcome)
-                self.arrived(pending, outcome, cost: self.cost(of: outcome))
-            case .failure(.notSent(let error)), .failure(.inDoubt(let error)):
-                if case .timedOut = error {
-                    self.arrived(pending, .timedOut, cost: .zero)
-                } else {
-                    self.arrived(pending, .network("\(error)"), cost: .zero)
-                }
-            }
-        }
-    }
-
-    private func callCommand(_ pending: Pending, _ request: ModelRequest) throws {
-        let prompt = "\(pending.standing.text(.canonical))\n\(pending.moving.text(.canonical))\n"
-        var environment = [
-            "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": settings.commandFolder, "CLAUDE_CONFIG_DIR": settings.commandFolder,
-            "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "ANTHROPIC_BASE_URL": "\(settings.endpoint)",
-        ]
-        environment[settings.oauth ? "CLAUDE_CODE_OAUTH_TOKEN" : "ANTHROPIC_API_KEY"] = String(decoding: credential, as: UTF8.self)
-        pending.run = try CommandRun(
-            program: settings.command,
-            arguments: [
-                "-p", "--output-format", "json", "--model", settings.model.model, "--tools", "", "--no-session-persistence", "--system-prompt", Prompt.system,
-                "--json-schema", AnswerDefinition.wireSchema.text(.canonical), "--max-budget-usd", "\(settings.maxCallCost)",
-            ],
-            environment: environment, folder: settings.commandFolder, prompt: Array(prompt.utf8), on: reactor
-        ) { [weak self, weak pending] result in
-            guard let self, let pending, !pending.ended else { return }
-            pending.run = nil
-            switch result {
-            case .success(let bytes):
-                let (read, cost) = CommandReply.read(bytes, last: pending.last)
-                let outcome = read.within(pending.allowance)
-                self.store("command/\(request.key)", 0, bytes, outcome)
-                self.arrived(pending, outcome, cost: cost)
-            case .failure(let error): self.arrived(pending, .network(error.message), cost: .zero)
-            }
-        }
-    }
-
     // MARK: outcomes
 
-    private func cost(of outcome: CallOutcome) -> Amount {
-        guard let usage = outcome.usage else { return .zero }
-        var model = settings.model.model
-        if case .answer(_, _, let replied) = outcome, TokenPrice.of(replied, prompt: 0) != nil { model = replied }
-        return (settings.price ?? TokenPrice.of(model, prompt: usage.prompt))?.cost(usage) ?? .zero
-    }
-
-    private func store(_ key: String, _ status: Int, _ body: [UInt8], _ outcome: CallOutcome) {
-        guard let book, key.utf8.count == 64 else { return }
+    private func store(_ pending: Pending, _ reply: CallReply) {
+        guard let book, !pending.key.isEmpty else { return }
         do throws(RecordError) {
-            try book.add(StoredReply(key: key, status: status, body: body, outcome: outcome.name, at: host.now))
+            try book.add(StoredReply(pending.key, reply, at: host.now))
         } catch {
             host.log(.error, "a reply could not be stored: \(error)")
         }
     }
 
-    private func arrived(_ pending: Pending, _ outcome: CallOutcome, cost: Amount) {
+    private func arrived(_ pending: Pending, _ reply: CallReply) {
         let left = pending.deadline &- host.now
-        switch pending.plan.next(after: outcome, left: left) {
-        case .stop: settle(pending, outcome, cost: cost)
+        switch pending.plan.next(after: reply.outcome, left: left) {
+        case .stop: settle(pending, reply)
         case .again(let wait):
-            count(outcome, cost: cost)
-            host.log(.info, "\(outcome.name), trying again in \(wait / 1_000_000) ms")
+            count(reply.outcome, cost: reply.cost)
+            host.log(.info, "\(reply.outcome.name), trying again in \(wait / 1_000_000) ms")
             _ = reactor.after(wait) { [weak self, weak pending] in
                 guard let self, let pending else { return }
                 self.call(pending, repair: nil)
             }
         case .repair:
-            count(outcome, cost: cost)
-            var words = outcome.name
-            if case .invalid(let problems, _) = outcome { words = String(problems.description.prefix(600)) }
-            call(pending, repair: words)
+            count(reply.outcome, cost: reply.cost)
+            call(pending, repair: reply.outcome.repairWords)
         }
     }
 
@@ -241,9 +167,11 @@ public final class ClaudeDecider: Decider, Describing {
         unbooked.output &+= usage.output
     }
 
-    private func settle(_ pending: Pending, _ outcome: CallOutcome, cost: Amount) {
+    private func settle(_ pending: Pending, _ reply: CallReply) {
         guard !pending.ended else { return }
-        count(outcome, cost: cost)
+        let outcome = reply.outcome
+        count(outcome, cost: reply.cost)
+        store(pending, reply)
         guard case .answer(let answer, _, let model) = outcome else {
             return end(pending, outcome.error ?? PluginError(.internalFault, outcome.name))
         }

@@ -19,8 +19,17 @@ struct ClaudeSettings {
     var maxCallCost: Amount
     var seed: UInt64
 
-    static let shape = ConfigShape([
-        .secret("key", "The credential: an API key, or an OAuth token with \"credential\": \"oauth\"."),
+    private static let key = ConfigShape.Property.secret("key", "The credential: an API key, or an OAuth token with \"credential\": \"oauth\".")
+    private static let record = "File in which every reply is stored under the hash of its request"
+
+    static let shape = ConfigShape([key, .text("record", "\(record); empty: none.", default: "")] + fields)
+    /// The same where nobody is called, so that a configuration serves both: the credential may be left out, the file may not.
+    static let recordedShape = ConfigShape([.secret("key", "Not read: nobody is called.", default: "unused"), .text("record", "\(record).", default: nil)] + fields)
+    static let recordingShape = ConfigShape(
+        [key, .text("record", "\(record).", default: nil)] + fields
+            + [.decimal("budget", "US dollars that may be spent on missing answers, all together; 0: none.", .money, default: "0")])
+
+    static let fields: [ConfigShape.Property] = [
         .text("model", "Name of the model.", default: "claude-sonnet-5-5"),
         .choice("effort", "How hard the model thinks.", of: ["low", "medium", "high", "xhigh", "max"], default: "low"),
         .whole("max_tokens", "Most tokens of an answer, thinking included.", in: 256...16_384, default: 4096),
@@ -32,13 +41,12 @@ struct ClaudeSettings {
         .choice("credential", "What the secret is: an API key or an OAuth token.", of: ["key", "oauth"], default: "key"),
         .text("endpoint", "Where the Messages API is.", default: "https://api.anthropic.com"),
         .text("roots", "PEM file with the certificate authorities to trust instead of the system's; empty: the system's.", default: ""),
-        .text("record", "File in which every reply is stored under the hash of its request; empty: none.", default: ""),
         .text("price", "Dollars a million tokens: input, output, cache write 5 min, cache write 1 h, cache read; empty: the list price.", default: ""),
         .decimal("max_call_cost", "A call that could cost more, in US dollars, is not made.", .money, default: "1"),
         .text("command", "Path of the claude program, with transport command.", default: "/usr/local/bin/claude"),
         .text("command_folder", "Empty folder the program runs in and keeps its own state in, with transport command.", default: "/tmp"),
         .whole("seed", "Of the jitter between retries.", in: 1...1_000_000_000, default: 1),
-    ])
+    ]
 
     init(_ config: JSONValue) throws {
         model.model = try config["model"].text

@@ -117,7 +117,7 @@ enum CommandReply {
         }
         guard let output = root.find("structured_output"), !output.isNull else { return (.malformed("the program answered without structured_output"), cost) }
         let model = root.find("modelUsage")?.asObject?.names.first ?? "claude"
-        switch Answer.check(output, last: last) {
+        switch DecisionAnswer.check(output, last: last) {
         case .success(let answer): return (.answer(answer, usage, model: cleaned(String(model.prefix(80)))), cost)
         case .failure(let problems): return (.invalid(problems, usage), cost)
         }

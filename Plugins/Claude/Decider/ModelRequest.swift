@@ -16,27 +16,42 @@ public struct ModelRequest: Equatable, Sendable {
     public let body: JSONValue
     /// What stored answers are found by: SHA-256 of the canonical request.
     public let key: String
+    /// The same words for a program that takes text.
+    let prompt: String
 
-    public init(_ settings: ModelSettings, standing: JSONValue, moving: JSONValue, repair: String? = nil) throws(CryptoError) {
+    init(_ settings: ClaudeSettings, standing: JSONValue, moving: JSONValue, repair: String? = nil) throws(CryptoError) {
+        try self.init(settings.model, transport: settings.transport.rawValue, standing: standing, moving: moving, repair: repair)
+    }
+
+    init(_ settings: ClaudeSettings, _ snapshot: Snapshot, repair: String? = nil) throws(CryptoError) {
+        let masked = settings.model.masked
+        try self.init(settings, standing: Prompt.standing(snapshot, masked: masked), moving: Prompt.moving(snapshot, masked: masked), repair: repair)
+    }
+
+    public init(_ settings: ModelSettings, transport: String = "messages", standing: JSONValue, moving: JSONValue, repair: String? = nil) throws(CryptoError) {
         let ttl = settings.cacheMinutes > 5 ? "1h" : "5m"
         let mark: JSONValue = ["type": "ephemeral", "ttl": JSONValue(ttl)]
         var blocks: [JSONValue] = [
             ["type": "text", "text": JSONValue(standing.text(.canonical)), "cache_control": mark],
             ["type": "text", "text": JSONValue(moving.text(.canonical))],
         ]
+        var words = "\(standing.text(.canonical))\n\(moving.text(.canonical))\n"
         if let repair {
             // Our words about what was wrong, never the model's own text.
-            blocks.append(["type": "text", "text": JSONValue("Your last answer to this could not be used: \(repair). Answer again with one correct JSON object.")])
+            let text = "Your last answer to this could not be used: \(repair). Answer again with one correct JSON object."
+            blocks.append(["type": "text", "text": JSONValue(text)])
+            words += text + "\n"
         }
+        prompt = words
         let body: JSONValue = [
             "model": JSONValue(settings.model), "max_tokens": JSONValue(repair == nil ? settings.maxTokens : settings.maxTokens * 2),
             "system": [["type": "text", "text": JSONValue(Prompt.system), "cache_control": mark]],
             "messages": [["role": "user", "content": JSONValue(blocks)]],
-            "output_config": ["effort": JSONValue(settings.effort), "format": ["type": "json_schema", "schema": AnswerDefinition.wireSchema]],
+            "output_config": ["effort": JSONValue(settings.effort), "format": ["type": "json_schema", "schema": DecisionDefinition.wireSchema]],
         ]
         self.body = body
         let identity: JSONValue = [
-            "provider": "anthropic", "transport": "messages", "version": JSONValue(settings.version), "prompt": JSONValue(Prompt.version), "body": body,
+            "provider": "anthropic", "transport": JSONValue(transport), "version": JSONValue(settings.version), "prompt": JSONValue(Prompt.version), "body": body,
         ]
         key = Hex.encode(try Digest.sha256.hash(identity.bytes(.canonical)))
     }
@@ -45,7 +60,7 @@ public struct ModelRequest: Equatable, Sendable {
     public var estimatedTokens: UInt64 { UInt64(body.bytes(.compact).count / 3) }
 }
 
-extension Answer {
+extension DecisionAnswer {
     /// As the host takes it. Wake conditions of kinds the host knows keep their meaning.
     public func decision(now: Int64) -> Decision {
         var decision = Decision(action == .buy ? .buy : action == .sell ? .sell : .hold)

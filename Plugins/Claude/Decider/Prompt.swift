@@ -23,7 +23,7 @@ public enum Prompt {
         - "learned_weights" are chances that a signal was right, from closed trades in this regime, with the number of observations.
 
         Your answer: one JSON object with exactly these fields
-        \(AnswerDefinition.words())
+        \(DecisionDefinition.words())
         """
 
     /// Facts that move slowly: the instrument, limits, thresholds, memory.

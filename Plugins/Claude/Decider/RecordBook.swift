@@ -51,8 +51,10 @@ public final class RecordBook {
     private var descriptor: Int32 = -1
     public let path: String
 
-    public init(path: String, writing: Bool) throws(RecordError) {
+    /// `mayBeMissing`: a file that isn't there yet is an empty record.
+    public init(path: String, writing: Bool, mayBeMissing: Bool = false) throws(RecordError) {
         self.path = path
+        if !writing, mayBeMissing, access(path, F_OK) != 0, errno == ENOENT { return }
         let flags = writing ? O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC : O_RDONLY | O_CLOEXEC
         let opened = open(path, flags, 0o600)
         guard opened >= 0 else { throw .unreadable(path, String(cString: strerror(errno))) }

@@ -2,13 +2,13 @@ import PluginKit
 
 /// What became of one call. Each case has a name of its own in the ledger and in the counters.
 public enum CallOutcome: Equatable, Sendable {
-    case answer(Answer, Usage, model: String)
+    case answer(DecisionAnswer, Usage, model: String)
     case refused(category: String, Usage)
     case truncated(Usage)
     /// HTTP 200, but not a message as the API defines it.
     case malformed(String)
     /// A message, but not an answer we can act on.
-    case invalid(AnswerProblems, Usage)
+    case invalid(DecisionProblems, Usage)
     case rateLimited(retryAfter: Int64?)
     case spendLimit(String)
     case overloaded(retryAfter: Int64?)
@@ -45,6 +45,12 @@ public enum CallOutcome: Equatable, Sendable {
         case .answer(_, let usage, _), .refused(_, let usage), .truncated(let usage), .invalid(_, let usage): usage
         default: nil
         }
+    }
+
+    /// What a repair request says was wrong.
+    var repairWords: String {
+        if case .invalid(let problems, _) = self { return String(problems.description.prefix(600)) }
+        return name
     }
 
     /// As a status for the host's chain, with words for a person.
@@ -95,7 +101,7 @@ public enum Reply {
         }
         let texts = content.filter { $0.find("type")?.asText == "text" }
         guard texts.count == 1, let text = texts[0].find("text")?.asText else { return .malformed("\(texts.count) text blocks, one is needed") }
-        switch Answer.parse(text, last: last) {
+        switch DecisionAnswer.parse(text, last: last) {
         case .success(let answer): return .answer(answer, usage, model: cleaned(String(model.prefix(80))))
         case .failure(let problems): return .invalid(problems, usage)
         }

@@ -25,6 +25,8 @@ extension Verb {
         .orders,
         .positions,
         .decisions,
+        .decisionsRecord,
+        .learnerShow,
         .logs,
         .explain,
         .schema,

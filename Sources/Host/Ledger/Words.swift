@@ -10,6 +10,16 @@ enum Words {
 
     static func action(_ value: UInt32) -> String { word(value, [(KEEL_ACT_HOLD, "hold"), (KEEL_ACT_BUY, "buy"), (KEEL_ACT_SELL, "sell")]) }
     static func purpose(_ value: UInt32) -> String { word(value, [(KEEL_PURPOSE_ENTRY, "entry"), (KEEL_PURPOSE_REVIEW, "review")]) }
+    static func regime(_ value: UInt32) -> String {
+        word(value, [(KEEL_REGIME_UNKNOWN, "unknown"), (KEEL_REGIME_CALM, "calm"), (KEEL_REGIME_VOLATILE, "volatile")])
+    }
+    static func macro(_ value: UInt32) -> String {
+        word(value, [
+            (KEEL_MACRO_UNKNOWN, "unknown"), (KEEL_MACRO_GOLDILOCKS, "goldilocks"), (KEEL_MACRO_REFLATION, "reflation"), (KEEL_MACRO_STAGFLATION, "stagflation"),
+            (KEEL_MACRO_SLOWDOWN, "slowdown"),
+        ])
+    }
+    static func volatility(_ value: UInt32) -> String { word(value, [(0, "quiet"), (1, "usual"), (2, "wild")]) }
     static func liquidity(_ value: UInt32) -> String {
         word(value, [(KEEL_LIQUIDITY_UNKNOWN, "unknown"), (KEEL_LIQUIDITY_MAKER, "maker"), (KEEL_LIQUIDITY_TAKER, "taker")])
     }

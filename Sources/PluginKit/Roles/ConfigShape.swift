@@ -135,8 +135,9 @@ public struct ConfigShape: Sendable {
             Property(name: name, about: about, kind: .map(.decimal(form)), standard: [:])
         }
         /// A reference to a secret, `{"$secret": "name"}`: read the name from the config, the secret from the host in `start`.
-        public static func secret(_ name: String, _ about: String) -> Property {
-            Property(name: name, about: about, kind: .secret, standard: nil)
+        /// `default`: the name it has where none is given; nil: one must be given.
+        public static func secret(_ name: String, _ about: String, default value: String? = nil) -> Property {
+            Property(name: name, about: about, kind: .secret, standard: value.map { ["$secret": JSONValue($0)] })
         }
         /// A reference to a secret that may be missing: the config then has no such member.
         public static func optionalSecret(_ name: String, _ about: String) -> Property {

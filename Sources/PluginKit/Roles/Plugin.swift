@@ -36,6 +36,8 @@ public struct Channels: OptionSet, Sendable, Hashable {
     public static let values = Channels(rawValue: KEEL_CH_VALUES)
     public static let depth = Channels(rawValue: KEEL_CH_DEPTH)
     public static let news = Channels(rawValue: KEEL_CH_NEWS)
+    /// While subscribed: values as often as the venue allows, because they move.
+    public static let urgent = Channels(rawValue: KEEL_CH_URGENT)
 }
 
 public protocol Feed: Plugin {

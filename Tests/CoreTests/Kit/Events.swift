@@ -43,6 +43,15 @@ struct EventBytes {
         setSize()
     }
 
+    /// A text for an element of a list.
+    mutating func loose(_ text: String) -> keel_text {
+        let place = keel_text(off: UInt32(bytes.count), len: UInt32(text.utf8.count))
+        bytes += Array(text.utf8)
+        while bytes.count % 8 != 0 { bytes.append(0) }
+        setSize()
+        return place
+    }
+
     private mutating func setSize() {
         let size = UInt32(bytes.count)
         edit { (head: inout keel_event) in head.size = size }
@@ -155,11 +164,14 @@ func sessionEvent(_ instrument: keel_instrument_id, _ state: UInt32, at: Int64) 
     return EventBytes(body, kind: KEEL_EV_SESSION, instrument: instrument, at: at)
 }
 
-func valueEvent(_ instrument: keel_instrument_id, _ name: String, _ value: Double, at: Int64) -> EventBytes {
+func valueEvent(
+    _ instrument: keel_instrument_id, _ name: String, _ value: Double, at: Int64, released: Int64? = nil, start: Int64 = 0, end: Int64? = nil
+) -> EventBytes {
     var body = keel_ev_value()
     body.value = value
-    body.released = at
-    body.period_end = at
+    body.released = released ?? at
+    body.period_start = start
+    body.period_end = end ?? at
     var event = EventBytes(body, kind: KEEL_EV_VALUE, instrument: instrument, at: at)
     event.text(name, \keel_ev_value.name)
     return event
@@ -201,6 +213,10 @@ struct Answer {
         body.cost = cost.c
         var event = EventBytes(body, kind: KEEL_EV_DECISION, instrument: self.instrument ?? instrument, request: request, at: at)
         if !wakes.isEmpty { event.list(wakes, \keel_ev_decision.wakes) }
+        if !signals.isEmpty {
+            let list = signals.map { keel_signal(name: event.loose($0.0), confidence: $0.1.raw, direction: $0.2, reserved: 0) }
+            event.list(list, \keel_ev_decision.signals)
+        }
         if !reason.isEmpty { event.text(reason, \keel_ev_decision.reason) }
         if !memory.isEmpty { event.text(memory, \keel_ev_decision.memory) }
         return event

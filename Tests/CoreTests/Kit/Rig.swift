@@ -17,6 +17,7 @@ final class Rig: Outlet {
     var durableBeforeSubmit: [Bool] = []
     var approved: [ApprovedOrder] = []
     var renewed: [Int] = []
+    var paces: [(instrument: keel_instrument_id, urgent: Bool)] = []
     var time: Int64
     var forgets = false
     let bus = EventBus()
@@ -134,6 +135,7 @@ final class Rig: Outlet {
     func cancelRoute(_ port: Int, request: UInt64) { engine.plan.ports[port].cancelRoute(request: request) }
     func routerEvent(_ port: Int, _ event: UnsafePointer<keel_event>) { engine.plan.ports[port].routerEvent(event) }
     func lastMessage() -> String { "refused" }
+    func pace(pipeline: Int, instrument: keel_instrument_id, urgent: Bool) { paces.append((instrument, urgent)) }
     func record(_ record: LedgerRecord) { records.append(record) }
     func boundary() { boundaries += 1 }
     func barrier() -> Bool {

@@ -9,13 +9,14 @@ final class RehearsalVenue: Feed, Broker, Describing {
     static let orderFeatures: OrderFeatures = [.market, .limit, .reduceOnly, .immediateOrCancel]
     static let config = ConfigShape([
         .text("socket", "Where the venue listens.", default: nil),
-        .flag("stillborn", "No instance can be made, which only trying it tells.", default: false),
+        .flag("stillborn", "No instance can be started, which only trying it tells.", default: false),
         .text("lethal", "While this file is there, the next sell takes it away and kills the process, before or after it was sent: what the file says.", default: ""),
         .flag("broken", "Every submit fails as certainly not sent: a broker that is down.", default: false),
     ])
 
     private let host: Host
     private let path: String
+    private let isStillborn: Bool
     private let isBroken: Bool
     private let lethal: String
     private var descriptor: Int32 = -1
@@ -31,12 +32,13 @@ final class RehearsalVenue: Feed, Broker, Describing {
         path = try config["socket"].text
         isBroken = try config["broken"].bool
         lethal = try config["lethal"].text
-        if try config["stillborn"].bool { throw PluginError(.internalFault, "stillborn on purpose") }
+        isStillborn = try config["stillborn"].bool
     }
 
     func describe() -> JSONValue { ["environment": "paper", "venue": "rehearsal"] }
 
     func start() throws {
+        if isStillborn { throw PluginError(.internalFault, "stillborn on purpose") }
         if isBroken { return host.link(.down, name: "rehearsal", why: .network, message: "broken on purpose") }
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_un()

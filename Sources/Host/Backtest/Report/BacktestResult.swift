@@ -117,6 +117,8 @@ public struct BacktestResult: Sendable {
     public var meanGap: Int64 = 0
 
     public var answers: [Answers] = []
+    /// Primary against shadow, by pipeline, where there was one.
+    public var comparisons: [(pipeline: String, comparison: Comparison)] = []
     public var gates: [(pipeline: String, instrument: String, counters: GateCounters)] = []
     public var refusals: [(rule: Rule, count: Int)] = []
     public var exits: [(why: ExitReason, count: Int, profit: Double)] = []
@@ -125,6 +127,8 @@ public struct BacktestResult: Sendable {
     public var alerts: [Alert] = []
     public var rejectedOrders = 0
     public var findings: [Finding] = []
+    /// What recorders say of themselves at the end, by name.
+    public var descriptions: [String: JSONValue] = [:]
 
     /// Wall time of the engine's loop alone and of everything, in seconds.
     public var engineSeconds = 0.0

@@ -55,7 +55,8 @@ public enum LedgerResult {
         }.compactMap { row in Rule(rawValue: row.rule).map { (rule: $0, count: row.count) } }
         result.answers = try database.rows(
             """
-            SELECT pipeline, decider, count(*), sum(outcome = 'ordered'), sum(outcome = 'hold'), sum(outcome = 'refused'), sum(outcome = 'invalid'), sum(from_record)
+            SELECT pipeline, decider, count(*), sum(outcome = 'ordered'), sum(outcome = 'hold'), sum(outcome = 'refused'), sum(outcome = 'invalid'), sum(from_record),
+                sum(outcome = 'shadow'), sum(CAST(cost AS REAL))
             FROM decisions WHERE run = ? GROUP BY pipeline, decider ORDER BY pipeline, decider
             """, [.integer(number)]
         ) { s throws(SQLiteError) in
@@ -66,7 +67,54 @@ public enum LedgerResult {
             answers.refused = try s.whole(5)
             answers.invalid = try s.whole(6)
             answers.fromRecord = try s.whole(7)
+            answers.shadow = try s.whole(8)
+            answers.cost = (try? Amount(Fixed(nearest: s.real(9)))) ?? .zero
             return answers
+        }
+        result.comparisons = try comparisons(database, number)
+        result.gates = try database.rows(
+            "SELECT pipeline, symbol, events, passed, timer_passes, busy, blocked, stale, reused FROM gates WHERE run = ? ORDER BY pipeline, symbol", [.integer(number)]
+        ) { s throws(SQLiteError) in
+            var counters = GateCounters()
+            counters.events = try s.bits(2)
+            counters.passed = try s.bits(3)
+            counters.timerPasses = try s.bits(4)
+            counters.busy = try s.bits(5)
+            counters.blocked = try s.bits(6)
+            counters.stale = try s.bits(7)
+            counters.reused = try s.bits(8)
+            return (pipeline: try s.text(0), instrument: try s.text(1), counters: counters)
+        }
+        return result
+    }
+
+    /// What primary and shadow said to the same questions.
+    private static func comparisons(_ database: Database, _ run: Int64) throws -> [(pipeline: String, comparison: Comparison)] {
+        let chains = try database.rows("SELECT name, deciders FROM run_pipelines WHERE run = ? ORDER BY pipeline", [.integer(run)]) { s throws(SQLiteError) in
+            (name: try s.text(0), deciders: try s.text(1).split(separator: " ").map(String.init))
+        }
+        var result: [(pipeline: String, comparison: Comparison)] = []
+        for chain in chains where chain.deciders.count > 1 {
+            var comparison = Comparison(primary: chain.deciders[0], shadow: chain.deciders[1])
+            let rows = try database.rows(
+                """
+                SELECT sequence, symbol, decider, action, fraction, quantity, price, cost, outcome FROM decisions
+                WHERE run = ? AND pipeline = ? AND (outcome = 'shadow' OR decider = ?) ORDER BY id
+                """, [.integer(run), .text(chain.name), .text(chain.deciders[0])]
+            ) { s throws(SQLiteError) in
+                (
+                    sequence: try s.bits(0), symbol: try s.text(1), action: try s.text(3), fraction: try s.fixed(4), quantity: try s.fixed(5), price: try s.fixed(6),
+                    cost: try s.amount(7), outcome: try s.text(8)
+                )
+            }
+            for row in rows {
+                let action = row.action == "buy" ? KEEL_ACT_BUY : row.action == "sell" ? KEEL_ACT_SELL : KEEL_ACT_HOLD
+                comparison.add(
+                    sequence: row.sequence, symbol: row.symbol, isShadow: row.outcome == "shadow",
+                    Comparison.Answer(
+                        action: action, fraction: row.fraction, quantity: row.quantity, price: row.price, cost: row.cost, isUsable: row.outcome != "invalid"))
+            }
+            if comparison.pairs > 0 { result.append((chain.name, comparison)) }
         }
         return result
     }

@@ -60,6 +60,19 @@ public enum ReportJSON {
                     "from_record": JSONValue($0.fromRecord), "cost": exact($0.cost),
                 ]
             })
+        object["comparisons"] = JSONValue(
+            result.comparisons.map { pipeline, c in
+                func side(_ side: Comparison.Side) -> JSONValue {
+                    [
+                        "decider": JSONValue(side.decider), "answers": JSONValue(side.answers), "entries": JSONValue(side.entries), "exits": JSONValue(side.exits),
+                        "made": JSONValue(side.made), "fees": JSONValue(side.fees), "cost": exact(side.cost), "cost_per_decision": JSONValue(side.costPerDecision),
+                    ]
+                }
+                return [
+                    "pipeline": JSONValue(pipeline), "snapshots": JSONValue(c.pairs), "agreed": JSONValue(c.agreed), "agreement": JSONValue(c.agreement),
+                    "primary": side(c.primary), "shadow": side(c.shadow),
+                ]
+            })
         object["gates"] = JSONValue(
             result.gates.map { gate in
                 let c = gate.counters
@@ -67,7 +80,7 @@ public enum ReportJSON {
                     "pipeline": JSONValue(gate.pipeline), "instrument": JSONValue(gate.instrument), "events": JSONValue(c.events), "passed": JSONValue(c.passed),
                     "timer_passes": JSONValue(c.timerPasses), "candle": JSONValue(c.candle), "timer": JSONValue(c.timer), "price_z": JSONValue(c.priceZ),
                     "volume_z": JSONValue(c.volumeZ), "wake": JSONValue(c.wake), "asked": JSONValue(c.asked), "review": JSONValue(c.review),
-                    "watchdog": JSONValue(c.watchdog), "busy": JSONValue(c.busy), "blocked": JSONValue(c.blocked), "stale": JSONValue(c.stale),
+                    "watchdog": JSONValue(c.watchdog), "busy": JSONValue(c.busy), "blocked": JSONValue(c.blocked), "stale": JSONValue(c.stale), "reused": JSONValue(c.reused),
                 ]
             })
         object["refusals"] = JSONValue(JSONObject(result.refusals.map { ($0.rule.rawValue, JSONValue($0.count)) }))

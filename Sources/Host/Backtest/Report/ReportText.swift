@@ -34,6 +34,22 @@ public enum ReportText {
                 out.append(pad("  \(a.decider)", 17) + [a.asked, a.orders, a.holds, a.refused, a.invalid].map { padLeft(N.count($0), 10) }.joined().dropFirst(1))
             }
         }
+        for (pipeline, c) in result.comparisons where c.pairs > 0 {
+            out += ["", "\(c.primary.decider) and \(c.shadow.decider) on the same \(N.count(c.pairs)) snapshots of \(pipeline): the same action in \(N.percent(c.agreement))"]
+            for side in [c.primary, c.shadow] {
+                out.append(
+                    pad("  \(side.decider)", 17)
+                        + " would have made \(N.percent(side.made)), \(N.count(side.entries)) entries, \(N.count(side.exits)) exits, \(String(format: "%.6f", side.costPerDecision)) USD a decision"
+                )
+            }
+            out.append("  Answers alone, a purse each, fee \(N.percent(c.feeRate)): no limits, no protective exits, no slippage.")
+        }
+        for gate in result.gates where gate.counters.reused > 0 {
+            let asked = gate.counters.passed + gate.counters.timerPasses
+            out.append(
+                "Calls saved \(gate.instrument): \(N.count(gate.counters.reused)) of \(N.count(asked + gate.counters.reused)) questions, because nothing had moved since the last HOLD (\(N.percent(Double(gate.counters.reused) / Double(max(asked + gate.counters.reused, 1)))))"
+            )
+        }
         for gate in result.gates where gate.counters.events > 0 {
             out.append("Gate \(gate.instrument): \(N.count(gate.counters.passed)) of \(N.count(gate.counters.events)) events passed (\(N.percent(gate.counters.share)))")
         }

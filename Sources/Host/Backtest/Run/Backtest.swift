@@ -26,6 +26,10 @@ public final class Backtest {
         public var venue: String?
         /// Also gather prices for the report's chart.
         public var charts = false
+        /// Deciders that may call out although a backtest never does: those that record answers for later backtests. With what
+        /// they may ask for.
+        public var recorders: Set<String> = []
+        public var secrets: @Sendable (String) -> Result<[UInt8], HostStatus> = { _ in .failure(HostStatus(KEEL_E_NOT_FOUND)) }
         /// Give memory of the tape back on the way; a sweep, whose threads share the tape, keeps it.
         public var releasesMemory = true
 
@@ -91,7 +95,7 @@ public final class Backtest {
         for pipeline in pipelines {
             for name in [pipeline.chain.primary] + pipeline.chain.fallbacks {
                 guard let plugin = chosen.first(where: { $0.name == name }) else { continue }
-                if !plugin.isInline || !plugin.isDeterministic {
+                if (!plugin.isInline || !plugin.isDeterministic) && !request.recorders.contains(name) {
                     throw .notDeterministic(plugin: name, component: plugin.tables.id, hint: Self.recordingHint(name, plugin.tables.id))
                 }
             }
@@ -163,8 +167,10 @@ public final class Backtest {
         }
         for plugin in plugins {
             let service = BacktestServices(instruments: records, lane: lane, port: ports.count, shared: services.first)
+            let granted = request.recorders.contains(plugin.name) ? Set(request.manifest.plugin(plugin.name)?.secrets ?? []) : []
+            if !granted.isEmpty { service.secrets = request.secrets }
             service.began = first
-            let host = InstanceHost(name: plugin.name, tables: plugin.tables, lane: lane, services: service, grantedSecrets: [], redactor: SecretRedactor())
+            let host = InstanceHost(name: plugin.name, tables: plugin.tables, lane: lane, services: service, grantedSecrets: granted, redactor: SecretRedactor())
             do { try lane.calling { try host.create(config: plugin.config) } } catch { throw BacktestError.plugin(name: plugin.name, what: "\(error)") }
             hosts.append(host)
             services.append(service)
@@ -176,7 +182,9 @@ public final class Backtest {
         }
 
         let score = Score(startEquity: .zero, multipliers: instruments.map(\.multiplier), first: scoreFrom, last: last)
-        let outlet = BacktestOutlet(ports: ports, pipelines: pipelines.map(\.name), score: score, recording: onRecord == nil ? .summary : .trading)
+        // Comparing primary and shadow takes the decisions whole.
+        let recording: Recording = onRecord == nil && !pipelines.contains { $0.chain.shadow } ? .summary : .trading
+        let outlet = BacktestOutlet(ports: ports, pipelines: pipelines, symbols: instruments.map(\.symbol), score: score, recording: recording)
         outlet.onRecord = onRecord
         let engine: Engine
         do {
@@ -262,6 +270,10 @@ public final class Backtest {
         result.meanGap = scored > 0 ? (engine.now - scoreFrom) / Int64(max(1, scored / max(1, traded.count))) : 0
         score.write(to: &result)
         fill(&result, outlet, services)
+        for host in hosts where request.recorders.contains(host.name) {
+            guard let text = (try? lane.calling { try host.describe() }).flatMap({ $0 }) else { continue }
+            result.descriptions[host.name] = try? JSONValue(parsing: text)
+        }
         result.engineSeconds = Double(engineEnd - engineStart) / 1e9
         result.engineProcessorSeconds = Double(processorEnd - processorStart) / 1e9
         if request.charts { result.prices = try Self.prices(request, traded: traded, from: scoreFrom, to: engine.now) }
@@ -317,6 +329,7 @@ public final class Backtest {
 
     private func fill(_ result: inout BacktestResult, _ outlet: BacktestOutlet, _ services: [BacktestServices]) {
         result.answers = outlet.decisions
+        result.comparisons = outlet.comparisons.sorted { $0.key < $1.key }.map { (pipelines[$0.key].name, $0.value.comparison) }
         result.gates = outlet.gates.sorted { $0.key < $1.key }.flatMap { pipeline, all in
             all.sorted { $0.key < $1.key }.map { instrument, counters in
                 (pipelines[pipeline].name, instrument > 0 && Int(instrument) <= result.instruments.count ? result.instruments[Int(instrument) - 1] : "", counters)

@@ -24,7 +24,7 @@ public struct BacktestPlugin {
 }
 
 /// What the instances of a backtest may ask for: the engine's time, the instruments, a memory that ends with the run. No
-/// secrets, no disk.
+/// disk, and no secrets but a recorder's.
 final class BacktestServices: HostServices, @unchecked Sendable {  // one thread
     private let instruments: [InstrumentRecord]
     /// Set once the engine exists.
@@ -32,6 +32,7 @@ final class BacktestServices: HostServices, @unchecked Sendable {  // one thread
     /// The same without a count: it is asked with every event.
     private var lent: Unmanaged<Engine>?
     var began: Int64 = 0
+    var secrets: (String) -> Result<[UInt8], HostStatus> = { _ in .failure(HostStatus(KEEL_E_NOT_FOUND)) }
     private let lane: BacktestLane
     private let port: Int
     private var memory: [String: [UInt8]] = [:]
@@ -80,7 +81,7 @@ final class BacktestServices: HostServices, @unchecked Sendable {  // one thread
     }
 
     func failed(_ instance: InstanceHost, why: keel_status, text: String) { problems.append("\(instance.name) says it is broken (\(why)): \(text)") }
-    func secret(_ name: String, for instance: InstanceHost) -> Result<[UInt8], HostStatus> { .failure(HostStatus(KEEL_E_NOT_FOUND)) }
+    func secret(_ name: String, for instance: InstanceHost) -> Result<[UInt8], HostStatus> { secrets(name) }
 
     func put(_ key: String, _ bytes: [UInt8], for instance: InstanceHost) -> keel_status {
         memory[key] = bytes.isEmpty ? nil : bytes

@@ -26,6 +26,19 @@ public final class BacktestLoader: Sendable {
         } catch { throw .plugin(name: entry.name, what: "\(error)") }
     }
 
+    /// Deciders of the request's pipelines that call out, and so can only be backtested from what was recorded of them.
+    public func callers(_ request: Backtest.Request) throws(BacktestError) -> [String] {
+        let names = request.manifest.pipelines.filter { request.pipelines.isEmpty || request.pipelines.contains($0.name) }
+            .flatMap { [$0.chain.primary] + $0.chain.fallbacks }
+        var found: [String] = []
+        for name in names where !found.contains(name) {
+            guard let entry = request.manifest.plugin(name) else { throw .plugin(name: name, what: "the manifest has no such plugin") }
+            let both = KEEL_COMPONENT_INLINE | KEEL_COMPONENT_DETERMINISTIC
+            if try component(entry).1.flags & both != both { found.append(name) }
+        }
+        return found
+    }
+
     public func backtest(_ request: Backtest.Request) throws(BacktestError) -> Backtest {
         let manifest = request.manifest
         let found = try Backtest.needed(request) { name in
@@ -38,10 +51,10 @@ public final class BacktestLoader: Sendable {
             let (prepared, component) = try component(entry)
             let decides = found.pipelines.contains { $0.chain.primary == name || $0.chain.fallbacks.contains(name) }
             let both = KEEL_COMPONENT_INLINE | KEEL_COMPONENT_DETERMINISTIC
-            if decides, component.flags & both != both {
+            if decides, component.flags & both != both, !request.recorders.contains(name) {
                 throw .notDeterministic(plugin: name, component: component.id, hint: Backtest.recordingHint(name, component.id))
             }
-            if component.flags & KEEL_COMPONENT_INLINE == 0 {
+            if component.flags & KEEL_COMPONENT_INLINE == 0, !request.recorders.contains(name) {
                 throw .notInline(plugin: name, role: found.pipelines.contains { $0.router == name } ? "router" : "broker", component: component.id)
             }
             do throws(LoadError) {

@@ -35,15 +35,23 @@ final class BacktestOutlet: Outlet {
     private(set) var rejected = 0
     private(set) var balances: [String: Amount] = [:]
     private let pipelines: [String]
+    private let symbols: [String]
+    /// Of pipelines with a shadow, by index.
+    private(set) var comparisons: [Int: (primary: Int, comparison: Comparison)] = [:]
     /// Every record in order, for those who want to look: tests, parity reports.
     var onRecord: ((LedgerRecord) -> Void)?
 
-    init(ports: [Port], pipelines: [String], score: Score, recording: Recording) {
+    init(ports: [Port], pipelines: [PipelineSettings], symbols: [String], score: Score, recording: Recording) {
         self.ports = ports
-        self.pipelines = pipelines
+        self.pipelines = pipelines.map(\.name)
+        self.symbols = symbols
+        for (index, pipeline) in pipelines.enumerated() where pipeline.chain.shadow {
+            guard let shadow = pipeline.chain.fallbacks.first, let port = ports.firstIndex(where: { $0.name == pipeline.chain.primary }) else { continue }
+            comparisons[index] = (port, Comparison(primary: pipeline.chain.primary, shadow: shadow))
+        }
         self.score = score
         self.recording = recording
-        answers = pipelines.flatMap { name in
+        answers = self.pipelines.flatMap { name in
             (ports.map(\.name) + ["review score"]).map { BacktestResult.Answers(pipeline: name, decider: $0) }
         }
         error = .allocate(capacity: 1)
@@ -104,8 +112,12 @@ final class BacktestOutlet: Outlet {
     func record(_ record: LedgerRecord) {
         switch record {
         case .fill(let fill): tally(FillTally(fill))
-        case .decision(let decision): tally(DecisionTally(decision))
-        case .shadow(let decision): tally(DecisionTally(decision))
+        case .decision(let decision):
+            tally(DecisionTally(decision))
+            if !comparisons.isEmpty, decision.decider == comparisons[decision.pipeline]?.primary { compare(decision, isShadow: false) }
+        case .shadow(let decision):
+            tally(DecisionTally(decision))
+            compare(decision, isShadow: true)
         case .refusal(let refusal): if isScoring { refusals[refusal.rule, default: 0] += 1 }
         case .exit(let exit):
             if exit.whole {
@@ -121,6 +133,12 @@ final class BacktestOutlet: Outlet {
         default: break
         }
         onRecord?(record)
+    }
+
+    private func compare(_ decision: DecisionRecord, isShadow: Bool) {
+        let place = Int(decision.instrument) - 1
+        guard isScoring, symbols.indices.contains(place) else { return }
+        comparisons[decision.pipeline]?.comparison.add(decision, symbol: symbols[place], isShadow: isShadow)
     }
 
     func tally(_ fill: FillTally) { score.fill(fill, index: index) }

@@ -80,6 +80,7 @@ struct Book {
     var past: [PastDecision] = []
     var values = NamedValues()
     var news: [String] = []
+    var newsSeen: UInt64 = 0
     var regimes = Regimes()
     var atr = Atr()
     var block: SnapshotBlock
@@ -98,7 +99,14 @@ struct Book {
     /// Every feed that serves this book says that it is down.
     var feedDown = false
     var openSignals: [DecisionRecord.Signal] = []
-    var openRegime: UInt32 = 0
+    var opening = Opening()
+    /// Whether a learner follows this book, and the day it is in.
+    let learns: Bool
+    var today = DayClose()
+    var derivatives = Derivatives()
+    var later: [LaterValue] = []
+    /// The last HOLD of the primary and what it saw.
+    var held = HeldAnswer()
     var isDirty = false
     var savedPeak: Int64 = 0
     /// Why the gate opened for nothing the last time.

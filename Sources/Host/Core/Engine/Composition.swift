@@ -16,8 +16,8 @@ struct Composition {
     let stride: Int
     let brokerOfPort: [Int]
 
-    /// `memory`: how many settled orders a book remembers.
-    init(_ plan: EnginePlan, memory: Int) throws(EngineError) {
+    /// `memory`: how many settled orders a book remembers. `learns`: there is a learner for the books that want one.
+    init(_ plan: EnginePlan, memory: Int, learns: Bool) throws(EngineError) {
         // Everything that can fail comes before anything is allocated.
         let ports = try Self.index(plan.ports.map(\.name), "plugin")
         let symbols = try Self.index(plan.instruments.map(\.symbol), "instrument")
@@ -75,7 +75,9 @@ struct Composition {
                     bookCount: pipeline.instruments.count, broker: brokerOfPort[pipeline.broker], chain: pipeline.deciders, wants: wants,
                     barsWanted: bars, state: state))
             for instrument in pipeline.instruments {
-                let book = Self.makeBook(next, index, instrument, pipeline, plan, brokerOfPort, observed: &observed, answers: answerCells, memory: memory)
+                let book = Self.makeBook(
+                    next, index, instrument, pipeline, plan, brokerOfPort, observed: &observed, answers: answerCells, memory: memory,
+                    learns: learns && settings.learn.isEnabled && wants & KEEL_WANT_WEIGHTS != 0)
                 (books + next).initialize(to: book)
                 for feed in pipeline.feeds {
                     perRoute[feed * stride + instrument + 1].append(Int32(next))
@@ -119,7 +121,7 @@ struct Composition {
 
     private static func makeBook(
         _ index: Int, _ pipelineIndex: Int, _ instrument: Int, _ pipeline: Resolved, _ plan: EnginePlan, _ brokerOfPort: [Int],
-        observed: inout Set<Int>, answers: UnsafeMutablePointer<keel_status>, memory: Int
+        observed: inout Set<Int>, answers: UnsafeMutablePointer<keel_status>, memory: Int, learns: Bool
     ) -> Book {
         let settings = pipeline.settings
         let described = plan.instruments[instrument]
@@ -152,7 +154,7 @@ struct Composition {
             atrSeries: settings.position.atrMultiple == nil ? -1 : ordered.firstIndex(of: settings.position.atrBars) ?? -1,
             candle: CandleClock(duration: settings.gate.candle ?? 0), layer: ZLayer(settings.gate), hasLayer: ZLayer(settings.gate).isOn, rules: ExitRules(settings.position),
             hasStages: !settings.position.stages.isEmpty, observers: observers,
-            observerCount: observerCount, closedOrders: Recent(capacity: memory), block: SnapshotBlock(capacity: 8192 + bars))
+            observerCount: observerCount, closedOrders: Recent(capacity: memory), block: SnapshotBlock(capacity: 8192 + bars), learns: learns)
     }
 }
 

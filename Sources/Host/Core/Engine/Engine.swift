@@ -40,11 +40,14 @@ public final class Engine {
     /// Connections that a feed has reported as down, by port.
     var feedLinksDown: [Int: Set<String>] = [:]
     var isRestored = false
-    var savedLearner: [UInt8] = []
+    /// Revision of the learner's state that the ledger has.
+    var savedLearner: UInt64 = 0
 
-    /// Resolves every name of the plan and takes over `restored`; calls nobody.
+    /// Resolves every name of the plan and takes over `restored`; calls nobody. Without a `learner` the plan's own pipelines
+    /// say what is learned: the same in a run, a backtest and a replay.
     public init(plan: EnginePlan, outlet: any Outlet, learner: (any Learner)? = nil, restored: EngineState? = nil) throws(EngineError) {
-        let composed = try Composition(plan, memory: outlet.recording.contains(.state) ? 2_048 : 64)
+        let learner: (any Learner)? = learner ?? MarketLearner(plan)
+        let composed = try Composition(plan, memory: outlet.recording.contains(.state) ? 2_048 : 64, learns: learner != nil)
         self.plan = plan
         self.outlet = outlet
         self.learner = learner

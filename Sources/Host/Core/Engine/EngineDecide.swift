@@ -316,6 +316,7 @@ extension Engine {
         } else {
             act(decision, asked, book, port, event, answer)
         }
+        keepHold(book, asked.place, nextCheck: decision.action == KEEL_ACT_HOLD ? decision.nextCheck : nil)
         finishAsk(book, nextCheck: decision.nextCheck)
     }
 
@@ -394,7 +395,14 @@ extension Engine {
         _ decision: Decision, _ asked: Ask, _ book: UnsafeMutablePointer<Book>, _ port: Int, _ outcome: DecisionRecord.Outcome, _ order: OrderID,
         _ event: UnsafePointer<keel_event>, _ answer: UnsafePointer<keel_ev_decision>
     ) {
-        if outcome == .ordered, learner != nil { book.pointee.openSignals = signals(answer, event) }
+        if outcome == .ordered, book.isFlat {
+            // Credit goes to the decision that opens a position, never to the one that closes it.
+            book.pointee.opening.decision = asked.sequence
+            if recordsDetail || book.pointee.learns {
+                book.pointee.opening.decider = plan.ports[port].name
+                book.pointee.openSignals = signals(answer, event)
+            }
+        }
         if !recordsTrading, recordsSummary { tally(decision, outcome, book, port) }
         guard recordsTrading || listens(.decisionSignal) else { return }
         let entry = decisionRecord(decision, asked, book, port, outcome, order, event, answer)
@@ -427,7 +435,7 @@ extension Engine {
             gate: asked.gate, action: decision.action, fraction: decision.fraction, quantity: decision.quantity, confidence: decision.confidence,
             exitProbability: decision.exitProbability ?? Fixed(raw: -1), nextCheck: decision.nextCheck, validUntil: decision.validUntil,
             cost: decision.cost, tokensIn: decision.tokensIn, tokensCached: decision.tokensCached, tokensOut: decision.tokensOut,
-            fromRecord: decision.fromRecord, outcome: outcome, order: order)
+            fromRecord: decision.fromRecord, price: asked.price, outcome: outcome, order: order)
         if recordsDetail {
             entry.reason = textString(answer.pointee.reason, in: event)
             entry.memory = textString(answer.pointee.memory, in: event)
@@ -465,6 +473,7 @@ extension Engine {
         } else if recordsSummary {
             outlet.tally(DecisionTally(pipeline: book.pointee.pipeline, decider: port, outcome: .hold, fromRecord: false, cost: .zero))
         }
+        keepHold(book, asked.place, nextCheck: 0)
         finishAsk(book, nextCheck: 0)
         askAgain(book)
     }
@@ -474,7 +483,7 @@ extension Engine {
             time: time, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, sequence: asked.sequence, decider: port,
             request: asked.request, asked: asked.at, snapshotHi: asked.snapshotHi, snapshotLo: asked.snapshotLo, purpose: asked.purpose,
             gate: asked.gate, action: KEEL_ACT_HOLD, fraction: .zero, quantity: .zero, confidence: .zero, exitProbability: Fixed(raw: -1),
-            nextCheck: 0, validUntil: 0, cost: .zero, tokensIn: 0, tokensCached: 0, tokensOut: 0, fromRecord: false, outcome: .hold, order: .none)
+            nextCheck: 0, validUntil: 0, cost: .zero, tokensIn: 0, tokensCached: 0, tokensOut: 0, fromRecord: false, price: asked.price, outcome: .hold, order: .none)
     }
 
     /// What came up while an answer was awaited.

@@ -137,6 +137,13 @@ extension Engine {
     /// A new UTC day starts its own accounts.
     func rollDays() {
         let day = now / Span.day
+        if core.pointee.deltaDay != day {
+            core.pointee.deltaDay = day
+            for index in 0..<bookCount {
+                books[index].delta = 0
+                books[index].taken = 0
+            }
+        }
         for index in 0..<pipelineCount {
             let pipeline = pipelines + index
             if pipeline.pointee.peak == 0 { pipeline.pointee.peak = max(pipeline.pointee.equity, 0) }

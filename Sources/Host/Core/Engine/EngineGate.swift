@@ -26,6 +26,12 @@ extension Engine {
         }
         if refusesStale(book) { return blocked(book, Refusal(.staleMarket, .span, now - book.marketAt)) }
         book.pointee.lastBlocked = nil
+        if let span = pipeline.pointee.settings.chain.reuse, bits & ~HeldAnswer.routine == 0,
+            book.pointee.held.stands(against: situation(book), for: span, move: pipeline.pointee.settings.chain.reuseMove)
+        {
+            book.pointee.counters.reused &+= 1
+            return rearm(book, nextCheck: book.pointee.held.nextCheck)
+        }
         book.pointee.counters.count(bits)
         if onEvent { book.pointee.counters.passed &+= 1 } else { book.pointee.counters.timerPasses &+= 1 }
         if listens(.gate) { publish(.gate, book.pointee.pipeline, book.pointee.instrument.id) { .gate(passed: bits) } }
@@ -45,6 +51,30 @@ extension Engine {
     private func isLearning(_ book: UnsafeMutablePointer<Book>) -> Bool {
         let broker = brokers + book.pointee.broker
         return !broker.pointee.synced && broker.pointee.request != 0 && broker.pointee.attempts == 0
+    }
+
+    private func situation(_ book: UnsafeMutablePointer<Book>) -> HeldAnswer {
+        var now = HeldAnswer()
+        now.at = self.now
+        now.price = Fixed(raw: book.pointee.last)
+        now.quantity = book.pointee.position.quantity
+        now.regime = book.pointee.regimes.regime
+        now.macro = book.pointee.regimes.macro
+        let funding = book.pointee.derivatives.value(.funding)
+        now.funding = funding.isNaN ? nil : funding
+        now.news = book.pointee.newsSeen
+        return now
+    }
+
+    /// The primary said HOLD, or something else: only the first may stand for what it is not asked again.
+    func keepHold(_ book: UnsafeMutablePointer<Book>, _ place: Int, nextCheck: Int64?) {
+        guard pipelines[book.pointee.pipeline].settings.chain.reuse != nil else { return }
+        guard place == 0, let nextCheck else {
+            book.pointee.held = HeldAnswer()
+            return
+        }
+        book.pointee.held = situation(book)
+        book.pointee.held.nextCheck = nextCheck
     }
 
     /// Nobody decides on a market that has gone silent, whatever the position.

@@ -303,7 +303,7 @@ extension Engine {
     @inline(__always)
     func barClosed(_ book: UnsafeMutablePointer<Book>, _ index: Int) {
         if index == book.pointee.atrSeries { averageRange(book, index) }
-        if learner != nil { learn(book, index) }
+        if book.pointee.learns { learn(book, index) }
     }
 
     @inline(never)
@@ -319,12 +319,19 @@ extension Engine {
         setDirty(book)
     }
 
-    @inline(never)
+    @inline(__always)
     private func learn(_ book: UnsafeMutablePointer<Book>, _ index: Int) {
-        guard let learner, let bar = book.pointee.series[index].newest else { return }
-        let regimes = learner.barClosed(
-            pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, bar: bar, duration: book.pointee.series[index].duration)
-        take(regimes, book)
+        guard let bar = book.pointee.series[index].newest else { return }
+        let close = bar.open_time &+ book.pointee.series[index].duration
+        if let change = book.pointee.today.add(close: bar.close, at: close) { dayEnded(book, change) }
+    }
+
+    @inline(never)
+    private func dayEnded(_ book: UnsafeMutablePointer<Book>, _ change: Double) {
+        guard let learner else { return }
+        learner.dayEnded(book: book.pointee.index, change: change)
+        setDirty(book)
+        take(learner.regimes(book: book.pointee.index), book)
     }
 
     private func take(_ regimes: Regimes, _ book: UnsafeMutablePointer<Book>) {
@@ -338,24 +345,51 @@ extension Engine {
     private func valueEvent(_ event: UnsafePointer<keel_event>, _ book: UnsafeMutablePointer<Book>) {
         guard let value = body(event, as: keel_ev_value.self), value.pointee.value.isFinite else { return countBad(book) }
         let released = value.pointee.released != 0 ? value.pointee.released : event.pointee.at_host
-        let index = book.pointee.values.take(
-            name: textBytes(value.pointee.name, in: event), value: value.pointee.value, at: released, periodStart: value.pointee.period_start,
-            periodEnd: value.pointee.period_end)
         book.pointee.counters.events &+= 1
-        var bits = event.pointee.instrument == 0 ? 0 : observe(event, book)
-        if let index {
-            let taken = book.pointee.values.all[index]
-            if taken.hash == KnownValue.fundingRate {
-                bits |= wake(book) { $0.condition == KEEL_WAKE_FUNDING && abs(taken.value) >= $0.level.double }
-            }
-            if let learner,
-                let regimes = learner.valueArrived(
-                    pipeline: book.pointee.pipeline, instrument: event.pointee.instrument, name: taken.name, value: taken.value, time: released)
-            {
-                take(regimes, book)
-            }
+        // Nothing looks ahead: what is not public yet is shown to nobody.
+        var bits = event.pointee.instrument == 0 || released > now ? 0 : observe(event, book)
+        takeLater(book)
+        let arrived = LaterValue(
+            name: textString(value.pointee.name, in: event), value: value.pointee.value, released: released, periodStart: value.pointee.period_start,
+            periodEnd: value.pointee.period_end)
+        if released > now {
+            if book.pointee.later.count < NamedValues.most { book.pointee.later.append(arrived) } else { book.pointee.values.leaveOut() }
+        } else {
+            bits |= takeValue(arrived, book)
         }
         if bits != 0 { pass(book, bits, onEvent: true) }
+    }
+
+    /// What has become public since it arrived.
+    func takeLater(_ book: UnsafeMutablePointer<Book>) {
+        guard !book.pointee.later.isEmpty, book.pointee.later.contains(where: { $0.released <= now }) else { return }
+        let due = book.pointee.later.filter { $0.released <= now }.sorted { $0.released < $1.released }
+        book.pointee.later.removeAll { $0.released <= now }
+        for value in due { _ = takeValue(value, book) }
+    }
+
+    private func takeValue(_ value: LaterValue, _ book: UnsafeMutablePointer<Book>) -> UInt32 {
+        var bits: UInt32 = 0
+        // An older vintage is no news in a snapshot, but may complete a series' past.
+        if book.pointee.learns, let learner, MacroQuadrant.uses(value.name) {
+            let figure = MacroFigure(periodStart: value.periodStart, released: value.released, value: value.value)
+            _ = learner.figureArrived(value.name, figure, at: now)
+            take(learner.regimes(book: book.pointee.index), book)
+        }
+        guard let index = book.pointee.values.take(
+            name: value.name, value: value.value, at: value.released, periodStart: value.periodStart, periodEnd: value.periodEnd)
+        else { return bits }
+        let hash = book.pointee.values.all[index].hash
+        if hash == KnownValue.fundingRate {
+            bits |= wake(book) { $0.condition == KEEL_WAKE_FUNDING && abs(value.value) >= $0.level.double }
+        }
+        if let measure = Derivatives.Measure(hash),
+            let urgent = book.pointee.derivatives.take(
+                measure, value.value, start: value.periodStart, end: value.periodEnd, at: value.released, now: now)
+        {
+            outlet.pace(pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, urgent: urgent)
+        }
+        return bits
     }
 
     private func newsEvent(_ event: UnsafePointer<keel_event>, _ book: UnsafeMutablePointer<Book>) {
@@ -363,6 +397,7 @@ extension Engine {
         var text = textString(news.pointee.title, in: event)
         let source = textString(news.pointee.source, in: event)
         if !source.isEmpty { text = "\(source): \(text)" }
+        book.pointee.newsSeen &+= 1
         book.pointee.news.append(String(text.prefix(500)))
         if book.pointee.news.count > 16 { book.pointee.news.removeFirst() }
     }

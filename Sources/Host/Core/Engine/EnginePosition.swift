@@ -175,7 +175,9 @@ extension Engine {
         if !wasFlat, isFlat || turned { concludePosition(book, before: before, effect, price: price, order: order, asked: why, turned: turned) }
         if !isFlat, wasFlat || turned {
             book.pointee.lastEntry = now
-            book.pointee.openRegime = book.pointee.regimes.regime
+            book.pointee.opening.regime = book.pointee.regimes.regime
+            book.pointee.opening.macro = book.pointee.regimes.macro
+            book.pointee.opening.volatility = book.pointee.regimes.volatility
             let period = pipelines[book.pointee.pipeline].settings.position.atrPeriod
             _ = book.pointee.position.tighten(book.pointee.rules, atr: book.pointee.atr.value(period: period))
             book.pointee.savedPeak = 0
@@ -240,14 +242,22 @@ extension Engine {
         for index in book.pointee.past.indices where book.pointee.past[index].outcome == nil && book.pointee.past[index].action == action {
             book.pointee.past[index].outcome = ratio.double
         }
-        if let learner {
+        if recordsDetail {
+            record(
+                .outcome(
+                    OutcomeRecord(
+                        time: now, pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, position: before.number,
+                        opening: book.pointee.opening, signals: book.pointee.openSignals, side: before.isLong ? 1 : -1, opened: before.opened,
+                        why: why, profit: profit, ratio: ratio)))
+        }
+        if book.pointee.learns, let learner {
             learner.tradeClosed(
                 ClosedTrade(
-                    pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, opened: before.opened, closed: now, profit: ratio,
-                    regime: book.pointee.openRegime, signals: book.pointee.openSignals, why: why,
-                    side: before.isLong ? 1 : -1))
-            book.pointee.openSignals = []
+                    book: book.pointee.index, opened: before.opened, closed: now, profit: ratio, opening: book.pointee.opening,
+                    signals: book.pointee.openSignals, why: why, side: before.isLong ? 1 : -1))
         }
+        if !book.pointee.openSignals.isEmpty { book.pointee.openSignals = [] }
+        book.pointee.opening = Opening()
     }
 
     private func noteExit(

@@ -43,12 +43,9 @@ extension Engine {
             brokers[index].isDirty = false
             outlet.record(.state(.broker(BrokerState(name: brokers[index].name, syncedAt: brokers[index].syncedAt))))
         }
-        if let learner {
-            let bytes = learner.save()
-            if bytes != savedLearner {
-                savedLearner = bytes
-                outlet.record(.state(.learner(bytes)))
-            }
+        if let learner, learner.revision != savedLearner {
+            savedLearner = learner.revision
+            outlet.record(.state(.learner(learner.save())))
         }
     }
 

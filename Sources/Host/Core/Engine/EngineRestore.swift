@@ -40,7 +40,11 @@ extension Engine {
         state.statistics = book.pointee.statistics
         state.atr = book.pointee.atr
         state.openSignals = book.pointee.openSignals
-        state.openRegime = book.pointee.openRegime
+        state.opening = book.pointee.opening
+        state.today = book.pointee.today
+        state.delta = book.pointee.delta
+        state.taken = book.pointee.taken
+        state.held = book.pointee.held
         return state
     }
 
@@ -52,6 +56,7 @@ extension Engine {
         isRestored = true
         core.pointee.killed = state.header.killed
         core.pointee.now = state.header.time
+        core.pointee.deltaDay = state.header.time / Span.day
         for saved in state.pipelines { restore(saved) }
         for saved in state.books { restore(saved) }
         for saved in state.brokers {
@@ -61,7 +66,8 @@ extension Engine {
         for order in state.orders { try restore(order) }
         if !state.learner.isEmpty, let learner {
             guard learner.load(state.learner) else { throw .unusableState("the learner refuses its saved state") }
-            savedLearner = state.learner
+            savedLearner = learner.revision
+            for index in 0..<bookCount where books[index].learns { books[index].regimes = learner.regimes(book: index) }
         }
     }
 
@@ -102,7 +108,11 @@ extension Engine {
             book.pointee.statistics = saved.statistics
             book.pointee.atr = saved.atr
             book.pointee.openSignals = saved.openSignals
-            book.pointee.openRegime = saved.openRegime
+            book.pointee.opening = saved.opening
+            book.pointee.today = saved.today
+            book.pointee.delta = saved.delta
+            book.pointee.taken = saved.taken
+            book.pointee.held = saved.held
             book.pointee.savedPeak = saved.position.peak.raw
             // Until the market speaks, a position is worth what it cost.
             book.pointee.marked = saved.position.entry.raw
@@ -239,6 +249,18 @@ extension Engine {
             for order in books[index].orders where order.status != .open && order.status != .partlyFilled { return false }
         }
         return (0..<brokerCount).allSatisfy { brokers[$0].request == 0 }
+    }
+
+    /// What the gate of a pipeline saw since the start of this run, over all its instruments.
+    public func gateCounters(pipeline: Int) -> GateCounters {
+        var sum = GateCounters()
+        for index in 0..<bookCount where books[index].pipeline == pipeline {
+            sum.events &+= books[index].counters.events
+            sum.passed &+= books[index].counters.passed
+            sum.timerPasses &+= books[index].counters.timerPasses
+            sum.reused &+= books[index].counters.reused
+        }
+        return sum
     }
 
     /// Whether every broker agrees and the gate is open.

@@ -8,6 +8,7 @@ extension Engine {
         let pipeline = pipelines + book.pointee.pipeline
         let wants = pipeline.pointee.wants
         if !book.pointee.block.isNamed { book.pointee.block.name(symbol: book.pointee.symbol, pipeline: pipeline.pointee.settings.name) }
+        takeLater(book)
         book.pointee.block.begin()
         fillMarket(book, ask)
         fillPosition(book, pipeline)
@@ -16,7 +17,7 @@ extension Engine {
         addStages(book, pipeline)
         if wants & KEEL_WANT_BARS != 0 { addSeries(book, most: pipeline.pointee.barsWanted) }
         if wants & KEEL_WANT_VALUES != 0 { addValues(book) }
-        if wants & KEEL_WANT_WEIGHTS != 0, learner != nil { addLearned(book) }
+        if wants & KEEL_WANT_WEIGHTS != 0, book.pointee.learns { addLearned(book) }
         if wants & KEEL_WANT_PAST != 0 { addPast(book) }
         if wants & KEEL_WANT_NEWS != 0 { addNews(book) }
         if wants & KEEL_WANT_MEMORY != 0 {
@@ -56,20 +57,12 @@ extension Engine {
         header.pointee.price_z = book.pointee.statistics.priceZ ?? .nan
         header.pointee.volume_z = book.pointee.statistics.volumeZ ?? .nan
         header.pointee.atr = book.pointee.atr.value(period: pipelines[book.pointee.pipeline].settings.position.atrPeriod) ?? .nan
-        header.pointee.funding_rate = .nan
-        header.pointee.open_interest = .nan
-        header.pointee.open_interest_change = .nan
-        header.pointee.long_short = .nan
-        header.pointee.taker_ratio = .nan
-        var reported = Double.nan
-        if !book.pointee.values.all.isEmpty {
-            header.pointee.funding_rate = book.pointee.values.value(KnownValue.fundingRate)
-            header.pointee.open_interest = book.pointee.values.value(KnownValue.openInterest)
-            header.pointee.open_interest_change = book.pointee.values.change(KnownValue.openInterest)
-            header.pointee.long_short = book.pointee.values.value(KnownValue.longShort)
-            header.pointee.taker_ratio = book.pointee.values.value(KnownValue.takerRatio)
-            reported = book.pointee.values.value(KnownValue.cumulativeDelta)
-        }
+        header.pointee.funding_rate = book.pointee.derivatives.value(.funding)
+        header.pointee.open_interest = book.pointee.derivatives.value(.openInterest)
+        header.pointee.open_interest_change = book.pointee.derivatives.openInterestChange
+        header.pointee.long_short = book.pointee.derivatives.value(.longShort)
+        header.pointee.taker_ratio = book.pointee.derivatives.value(.takerRatio)
+        let reported = book.pointee.values.all.isEmpty ? Double.nan : book.pointee.values.value(KnownValue.cumulativeDelta)
         header.pointee.cumulative_delta = reported.isNaN ? (book.pointee.taken > 0 ? book.pointee.delta / 1e8 : .nan) : reported
         header.pointee.liquidation = book.pointee.liquidation == 0 ? .nan : Fixed(raw: book.pointee.liquidation).double
         header.pointee.margin_ratio = book.pointee.marginRatio == 0 ? .nan : Fixed(raw: book.pointee.marginRatio).double
@@ -156,7 +149,7 @@ extension Engine {
 
     private func addLearned(_ book: UnsafeMutablePointer<Book>) {
         guard let learner else { return }
-        let weights = learner.weights(pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, regimes: book.pointee.regimes)
+        let weights = learner.weights(book: book.pointee.index, regime: book.pointee.regimes.regime, at: now)
         let list = book.pointee.block.list(of: weights.count, stride: MemoryLayout<keel_weight>.stride)
         for (index, weight) in weights.enumerated() {
             let name = book.pointee.block.text(weight.signal)
@@ -164,8 +157,7 @@ extension Engine {
                 keel_weight(signal: name, mean: weight.mean, draw: weight.draw, observations: weight.observations), at: index, of: list)
         }
         book.pointee.block.header.pointee.weights = list
-        let similar = book.pointee.block.text(
-            learner.similar(pipeline: book.pointee.pipeline, instrument: book.pointee.instrument.id, regimes: book.pointee.regimes))
+        let similar = book.pointee.block.text(learner.similar(book: book.pointee.index))
         book.pointee.block.header.pointee.similar = similar
     }
 

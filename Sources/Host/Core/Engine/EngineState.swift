@@ -146,9 +146,15 @@ public struct BookState: Sendable, Equatable, Codable {
     public var past: [PastDecision] = []
     public var statistics = GateStatistics()
     public var atr = Atr()
-    /// Signals and regime of the decision that opened the position, for the learner.
+    /// Signals and market of the decision that opened the position, for the learner.
     public var openSignals: [DecisionRecord.Signal] = []
-    public var openRegime: UInt32 = 0
+    public var opening = Opening()
+    /// The day so far, for the learner.
+    public var today = DayClose()
+    /// Bought less sold and all that was traded since the UTC day began, in steps.
+    public var delta = 0.0
+    public var taken = 0.0
+    public var held = HeldAnswer()
 
     public init(pipeline: String, symbol: String) {
         self.pipeline = pipeline

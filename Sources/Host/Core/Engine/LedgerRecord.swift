@@ -19,6 +19,8 @@ public indirect enum LedgerRecord: Sendable, Equatable {
     case balance(BalanceRecord)
     case funding(FundingRecord)
     case exit(ExitRecord)
+    /// What became of the decision that opened a position: the journal that is learned from. Only with `.detail`.
+    case outcome(OutcomeRecord)
     case refusal(RefusalRecord)
     case breaker(BreakerRecord)
     case takeover(TakeoverRecord)
@@ -83,6 +85,8 @@ public struct DecisionRecord: Sendable, Equatable {
     public var tokensCached: UInt64
     public var tokensOut: UInt64
     public var fromRecord: Bool
+    /// The last price it saw.
+    public var price: Fixed = .zero
     public var outcome: Outcome
     public var order: OrderID
     public var reason = ""
@@ -209,6 +213,23 @@ public struct ExitRecord: Sendable, Equatable {
     public var opened: Int64
     /// The level that was crossed, zero for none.
     public var level: Fixed
+}
+
+/// A position from its opening decision to its end.
+public struct OutcomeRecord: Sendable, Equatable {
+    public var time: Int64
+    public var pipeline: Int
+    public var instrument: keel_instrument_id
+    public var position: UInt64
+    public var opening: Opening
+    public var signals: [DecisionRecord.Signal]
+    /// 1: it was long, -1: short.
+    public var side: Int32
+    public var opened: Int64
+    public var why: ExitReason
+    public var profit: Amount
+    /// After fees, as a fraction of what was committed.
+    public var ratio: Fixed
 }
 
 public enum ExitReason: String, Sendable, CaseIterable, Codable {

@@ -42,6 +42,8 @@ public protocol Outlet: AnyObject {
     func sync(_ port: Int, since: Int64, request: UInt64) -> keel_status
     func route(_ port: Int, _ parent: ApprovedOrder, request: UInt64) -> keel_status
     func cancelRoute(_ port: Int, request: UInt64)
+    /// The values of an instrument move, or have calmed down: its feeds may look more or less often.
+    func pace(pipeline: Int, instrument: keel_instrument_id, urgent: Bool)
     /// A child's order or fill, or a quote of an instrument the router has a parent in.
     func routerEvent(_ port: Int, _ event: UnsafePointer<keel_event>)
     /// What the last call that returned below zero had to say, for the records.
@@ -66,6 +68,8 @@ public protocol Outlet: AnyObject {
 extension Outlet {
     public func tally(_ fill: FillTally) {}
     public func tally(_ decision: DecisionTally) {}
+    /// Where events come from a tape there is nothing to hurry.
+    public func pace(pipeline: Int, instrument: keel_instrument_id, urgent: Bool) {}
 }
 
 /// What a sum needs of a fill.

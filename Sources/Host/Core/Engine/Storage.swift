@@ -17,6 +17,8 @@ struct Core {
     var malformed: UInt64 = 0
     var busTopics: UInt32 = 0
     var events: UInt64 = 0
+    /// UTC day the books count their traded volume of.
+    var deltaDay: Int64 = -1
     var queue = EventQueue()
     var timers: TimerQueue
     /// Large enough for what venues may report again; without restarts (backtests) that is little.

@@ -18,6 +18,8 @@ public struct GateCounters: Sendable, Equatable, Codable {
     public var busy: UInt64 = 0
     public var blocked: UInt64 = 0
     public var stale: UInt64 = 0
+    /// Was not asked because the last HOLD still stands: nothing had moved.
+    public var reused: UInt64 = 0
 
     public init() {}
 

@@ -33,6 +33,15 @@ public struct SignalCounts: Sendable, Equatable, Codable {
 
     public var total: Double { regimes.keys.sorted().reduce(0) { $0 + (regimes[$1]?.total ?? 0) } }
 
+    public var all: Count {
+        var sum = Count()
+        for (_, count) in regimes.sorted(by: { $0.key < $1.key }) {
+            sum.wins += count.wins
+            sum.losses += count.losses
+        }
+        return sum
+    }
+
     /// Everything outside a regime: leave-one-out, so that no trade counts twice.
     func outside(_ regime: UInt32) -> Count {
         var sum = Count()

@@ -43,12 +43,8 @@ public struct SignalLearner: Sendable, Equatable {
     public let settings: LearnerSettings
     public private(set) var counts: [String: SignalCounts] = [:]
     public private(set) var trades = 0
-    private var random: SeededGenerator
 
-    public init(_ settings: LearnerSettings = LearnerSettings()) {
-        self.settings = settings
-        random = SeededGenerator.stream(seed: settings.seed, "learner")
-    }
+    public init(_ settings: LearnerSettings = LearnerSettings()) { self.settings = settings }
 
     /// One resolved trade. `side` is the direction that was traded: 1 long, -1 short.
     public mutating func learn(profit: Double, side: Int32, regime: UInt32, signals: [DecisionRecord.Signal]) {
@@ -72,9 +68,11 @@ public struct SignalLearner: Sendable, Equatable {
     /// Whether there is enough to go by, for one signal.
     public func isKnown(_ signal: String) -> Bool { (counts[signal]?.total ?? 0) >= settings.enough }
 
-    /// For a snapshot, signals in order of their names. Each call draws anew.
-    public mutating func weights(regime: UInt32) -> [SignalWeight] {
-        counts.keys.sorted().map { name in
+    /// For a snapshot, signals in order of their names. `stream` names the draws: the same name, the same draws.
+    public func weights(regime: UInt32, stream: String) -> [SignalWeight] {
+        if counts.isEmpty { return [] }
+        var random = SeededGenerator.stream(seed: settings.seed, stream)
+        return counts.keys.sorted().map { name in
             let beta = posterior(name, regime: regime)
             return SignalWeight(signal: name, mean: beta.mean, draw: beta.draw(&random), observations: counts[name]?.total ?? 0)
         }
@@ -82,30 +80,29 @@ public struct SignalLearner: Sendable, Equatable {
 
     // MARK: surviving a restart, whole
 
-    private struct Saved: Codable {
+    struct Saved: Codable {
         var version: Int
-        var settings: LearnerSettings
         var trades: Int
-        var random: [UInt64]
         var signals: [String: [String: SignalCounts.Count]]
     }
 
-    public func save() -> [UInt8] {
-        let state = random.state
-        let signals = counts.mapValues { counts in
-            Dictionary(uniqueKeysWithValues: counts.regimes.map { (String($0.key), $0.value) })
-        }
-        let saved = Saved(version: Self.version, settings: settings, trades: trades, random: [state.0, state.1, state.2, state.3], signals: signals)
-        return (try? StateCoding.bytes(saved)) ?? []
+    var saved: Saved {
+        Saved(
+            version: Self.version, trades: trades,
+            signals: counts.mapValues { counts in Dictionary(uniqueKeysWithValues: counts.regimes.map { (String($0.key), $0.value) }) })
     }
 
-    /// Restores counts, trades and the generator under the given settings, which may have changed since; nil: not usable.
+    public func save() -> [UInt8] { (try? StateCoding.bytes(saved)) ?? [] }
+
     public init?(_ bytes: [UInt8], settings: LearnerSettings) {
-        guard let saved = try? StateCoding.value(Saved.self, from: bytes), saved.version == Self.version, saved.random.count == 4,
-            saved.trades >= 0, let random = SeededGenerator(state: (saved.random[0], saved.random[1], saved.random[2], saved.random[3]))
-        else { return nil }
+        guard let saved = try? StateCoding.value(Saved.self, from: bytes) else { return nil }
+        self.init(saved, settings: settings)
+    }
+
+    /// Restores counts and trades under the given settings, which may have changed since; nil: not usable.
+    init?(_ saved: Saved, settings: LearnerSettings) {
+        guard saved.version == Self.version, saved.trades >= 0 else { return nil }
         self.settings = settings
-        self.random = random
         trades = saved.trades
         for (name, regimes) in saved.signals {
             var counts = SignalCounts()

@@ -3,11 +3,11 @@ import PluginAPI
 
 /// A closed trade with the situation it was opened in: what similar situations are looked up among.
 public struct Situation: Sendable, Equatable, Codable {
-    public var symbol: Int
+    public var symbol: String
     public var regime: UInt32
     public var macro: UInt32
     /// 0 quiet, 1 usual, 2 wild: the last day's move among the instrument's own past.
-    public var volatility: Int
+    public var volatility: UInt32
     /// Names of the signals that spoke for the trade, sorted.
     public var signals: [String]
     public var side: Int32
@@ -28,12 +28,12 @@ public struct Situations: Sendable, Equatable, Codable {
     }
 
     /// Points for what two situations share; the more, the more alike.
-    static func likeness(_ a: Situation, regime: UInt32, macro: UInt32, volatility: Int, symbol: Int) -> Int {
+    static func likeness(_ a: Situation, regime: UInt32, macro: UInt32, volatility: UInt32, symbol: String) -> Int {
         (a.regime == regime ? 4 : 0) + (a.volatility == volatility ? 3 : 0) + (a.symbol == symbol ? 2 : 0) + (a.macro == macro ? 1 : 0)
     }
 
     /// A few lines for the decider about the most similar trades, newest first among equals; empty without any.
-    public func words(regime: UInt32, macro: UInt32, volatility: Int, symbol: Int, most: Int = 20) -> String {
+    public func words(regime: UInt32, macro: UInt32, volatility: UInt32, symbol: String, most: Int = 20) -> String {
         var alike: [(place: Int, points: Int)] = []
         for (place, situation) in list.enumerated() {
             let points = Self.likeness(situation, regime: regime, macro: macro, volatility: volatility, symbol: symbol)

@@ -9,8 +9,6 @@ struct NamedValues {
         var at: Int64
         var periodStart: Int64
         var periodEnd: Int64
-        /// The value before this one.
-        var previous: Double
     }
     /// More names than this are not kept; the count says how many values were left out.
     static let most = 128
@@ -18,15 +16,15 @@ struct NamedValues {
     private(set) var leftOut: UInt64 = 0
 
     /// Takes a value in unless a newer period of the same name is known.
-    mutating func take(name: UnsafeRawBufferPointer, value: Double, at: Int64, periodStart: Int64, periodEnd: Int64) -> Int? {
-        guard value.isFinite, !name.isEmpty, name.count <= 64 else {
+    mutating func take(name: String, value: Double, at: Int64, periodStart: Int64, periodEnd: Int64) -> Int? {
+        guard value.isFinite, !name.isEmpty, name.utf8.count <= 64 else {
             leftOut &+= 1
             return nil
         }
         let hash = Mix.hash(name).lo
         if let index = all.firstIndex(where: { $0.hash == hash }) {
-            if periodEnd < all[index].periodEnd { return nil }
-            all[index].previous = all[index].value
+            // A newer period, or a later word on the same one.
+            if periodEnd < all[index].periodEnd || (periodEnd == all[index].periodEnd && at < all[index].at) { return nil }
             all[index].value = value
             all[index].at = at
             all[index].periodStart = periodStart
@@ -38,18 +36,14 @@ struct NamedValues {
             return nil
         }
         all.append(
-            Value(hash: hash, name: String(decoding: name, as: UTF8.self), value: value, at: at, periodStart: periodStart, periodEnd: periodEnd,
-                previous: .nan))
+            Value(hash: hash, name: name, value: value, at: at, periodStart: periodStart, periodEnd: periodEnd))
         return all.count - 1
     }
 
+    mutating func leaveOut() { leftOut &+= 1 }
+
     func value(_ hash: UInt64) -> Double {
         for entry in all where entry.hash == hash { return entry.value }
-        return .nan
-    }
-
-    func change(_ hash: UInt64) -> Double {
-        for entry in all where entry.hash == hash { return entry.previous == 0 ? .nan : entry.value / entry.previous - 1 }
         return .nan
     }
 }

@@ -16,6 +16,10 @@ public struct ChainSettings: Equatable, Sendable {
     public var assumedCost = Amount(raw: 5_000_000)
     /// The first fallback also answers what the primary saw, for comparison only.
     public var shadow = false
+    /// How long the primary's HOLD stands for what it would be asked again, while nothing has moved; nil: it is always asked.
+    public var reuse: Int64?
+    /// A price that moved by more than this share has moved.
+    public var reuseMove = Fixed(raw: 200_000)
     /// A decision on a snapshot older than this is refused.
     public var maximumAge = 30 * Span.second
 

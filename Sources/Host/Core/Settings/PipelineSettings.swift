@@ -13,6 +13,7 @@ public struct PipelineSettings: Equatable, Sendable {
     public var chain: ChainSettings
     public var risk = RiskSettings()
     public var position = PositionSettings()
+    public var learn = LearnSettings()
     public var router: String
     public var broker: String
     /// Money this pipeline may use; nil: what the broker reports.

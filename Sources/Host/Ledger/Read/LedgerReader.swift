@@ -228,6 +228,52 @@ public final class LedgerReader {
         }
     }
 
+    // MARK: What was learned
+
+    public struct Outcome: Codable, Sendable, Equatable {
+        public var run: UInt32
+        public var time: String
+        public var pipeline: String
+        public var symbol: String
+        public var decision: UInt64
+        public var decider: String
+        public var side: String
+        public var opened: String
+        public var why: String
+        public var profit: Amount
+        public var ratio: Fixed
+        public var regime: String
+        public var macro: String
+        public var volatility: String
+        public var signals: [DecisionRecord.Signal]
+    }
+
+    /// What became of the decisions that opened positions, newest first.
+    public func outcomes(_ filter: Filter = Filter()) throws(SQLiteError) -> [Outcome] {
+        let path = path
+        return try database.rows(
+            """
+            SELECT run, time, pipeline, symbol, decision, decider, side, opened, why, profit, ratio, regime, macro, volatility, signals FROM outcomes
+            WHERE \(filter.condition) ORDER BY id DESC LIMIT ?
+            """, [.init(filter.limit)]
+        ) { row throws(SQLiteError) in
+            let text = try row.text(14)
+            guard let signals = try? StateCoding.value([DecisionRecord.Signal].self, from: Array(text.utf8)) else {
+                throw .badValue(path: path, column: "outcomes.signals", found: text)
+            }
+            return Outcome(
+                run: try row.whole(0), time: TimeText.utc(try row.integer(1)), pipeline: try row.text(2), symbol: try row.text(3), decision: try row.bits(4),
+                decider: try row.text(5), side: try row.text(6), opened: TimeText.utc(try row.integer(7)), why: try row.text(8), profit: try row.amount(9),
+                ratio: try row.fixed(10), regime: try row.text(11), macro: try row.text(12), volatility: try row.text(13), signals: signals)
+        }
+    }
+
+    /// The learner's own bytes; nil: nothing has been saved.
+    public func learnerState() throws(SQLiteError) -> [UInt8]? {
+        for case .learner(let bytes) in try database.stateRows() { return bytes }
+        return nil
+    }
+
     // MARK: Fills and alerts
 
     public struct Fill: Codable, Sendable, Equatable {

@@ -7,7 +7,7 @@ enum LedgerSchema {
     static let applicationID: Int64 = 0x4B45_454C  // "KEEL"
 
     /// migrations[n] takes a ledger of version n to version n + 1; the first makes a new one.
-    static let migrations = [version1]
+    static let migrations = [version1, version2]
 
     /// The tables that say where everything stands: small, and read whole at every start.
     static let leanedOn = ["runs", "progress", "positions", "balances", "state"]

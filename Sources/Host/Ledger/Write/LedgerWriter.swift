@@ -264,6 +264,7 @@ extension LedgerRecord {
         case .balance(let value): value.time
         case .funding(let value): value.time
         case .exit(let value): value.time
+        case .outcome(let value): value.time
         case .refusal(let value): value.time
         case .breaker(let value): value.time
         case .takeover(let value): value.time

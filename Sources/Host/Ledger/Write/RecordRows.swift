@@ -46,6 +46,16 @@ struct RecordRows {
                     .init(bits: value.position), .text(value.why.rawValue), .init(value.whole), id(value.order), .init(value.quantity), .init(value.entry),
                     .init(value.price), .init(value.profit), .integer(value.opened), .init(value.level),
                 ])
+        case .outcome(let value):
+            try insert(
+                """
+                outcomes (run, step, time, pipeline, symbol, position, decision, decider, side, opened, why, profit, ratio, regime, macro, volatility, signals)
+                """,
+                place(head, value.time, value.pipeline, value.instrument) + [
+                    .init(bits: value.position), .init(bits: value.opening.decision), .text(value.opening.decider), .text(value.side > 0 ? "long" : "short"),
+                    .integer(value.opened), .text(value.why.rawValue), .init(value.profit), .init(value.ratio), .text(Words.regime(value.opening.regime)),
+                    .text(Words.macro(value.opening.macro)), .text(Words.volatility(value.opening.volatility)), try json(value.signals),
+                ])
         case .refusal(let value):
             try insert(
                 "refusals (run, step, time, pipeline, symbol, rule, value, bound, unit, decision, order_id, detail)",
@@ -111,7 +121,7 @@ struct RecordRows {
             """
             decisions (run, step, time, pipeline, symbol, sequence, decider, request, asked, snapshot, purpose, gate, action, fraction, quantity,
             confidence, exit_probability, next_check, valid_until, cost, tokens_in, tokens_cached, tokens_out, from_record, outcome, order_id, reason,
-            memory, model, signals, wakes)
+            memory, model, signals, wakes, price)
             """,
             place(head, value.time, value.pipeline, value.instrument) + [
                 .init(bits: value.sequence), .text(value.decider < 0 ? "score" : names.port(value.decider)), .init(bits: value.request), .integer(value.asked),
@@ -119,7 +129,7 @@ struct RecordRows {
                 .text(Words.action(value.action)), .init(value.fraction), .init(value.quantity), .init(value.confidence), .init(value.exitProbability),
                 .integer(value.nextCheck), .integer(value.validUntil), .init(value.cost), .init(bits: value.tokensIn), .init(bits: value.tokensCached),
                 .init(bits: value.tokensOut), .init(value.fromRecord), .text(value.outcome.rawValue), id(value.order), .text(value.reason),
-                .text(value.memory), .text(value.model), try json(value.signals), try json(value.wakes),
+                .text(value.memory), .text(value.model), try json(value.signals), try json(value.wakes), .init(value.price),
             ])
     }
 
@@ -228,12 +238,12 @@ struct RecordRows {
         let counters = value.counters
         let counts = [
             counters.events, counters.passed, counters.timerPasses, counters.candle, counters.timer, counters.priceZ, counters.volumeZ, counters.wake,
-            counters.asked, counters.review, counters.watchdog, counters.busy, counters.blocked, counters.stale,
+            counters.asked, counters.review, counters.watchdog, counters.busy, counters.blocked, counters.stale, counters.reused,
         ]
         try database.statement(
             """
             INSERT OR REPLACE INTO gates (run, step, time, pipeline, symbol, events, passed, timer_passes, candle, timer, price_z, volume_z, wake, asked,
-            review, watchdog, busy, blocked, stale) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+            review, watchdog, busy, blocked, stale, reused) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
             """
         ).run(place([.init(run), .init(bits: step)], value.time, value.pipeline, value.instrument) + counts.map { SQLValue(bits: $0) })
     }

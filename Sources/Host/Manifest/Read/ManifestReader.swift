@@ -119,7 +119,7 @@ extension Manifest {
             return entry
         }
         instruments = draft.instruments.map { InstrumentSettings($0.value, symbol: $0.name) }
-        let all = draft.pipelines.map { ($0.isEnabled, PipelineSettings($0, instruments: draft.instruments)) }
+        let all = draft.pipelines.map { ($0.isEnabled, PipelineSettings($0, instruments: draft.instruments, seed: draft.seed)) }
         pipelines = all.filter(\.0).map(\.1)
         disabledPipelines = all.filter { !$0.0 }.map(\.1)
     }
@@ -137,8 +137,9 @@ extension InstrumentSettings {
 }
 
 extension PipelineSettings {
-    init(_ draft: PipelineDraft, instruments: [Named<InstrumentDraft>]) {
+    init(_ draft: PipelineDraft, instruments: [Named<InstrumentDraft>], seed: UInt64) {
         self = draft.settings
+        learn.signals.seed = seed
         chain = draft.chain.settings
         chain.deadlines = Dictionary(draft.chain.deadlines.map { ($0.name, $0.value) }) { first, _ in first }
         if let said = draft.currency {

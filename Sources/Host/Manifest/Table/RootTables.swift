@@ -97,6 +97,7 @@ let pipelineTable = Table<PipelineDraft>(
         Setting(
             "position", \.settings.position, positionTable.codec(PositionSettings()), inner: AnyTable(positionTable, PositionSettings()),
             "How an open position is protected."),
+        Setting("learn", \.settings.learn, learnTable.codec(LearnSettings()), inner: AnyTable(learnTable, LearnSettings()), "What is learned from its trades."),
         Setting("route", \.settings.router, .plugin, required: true, "The router that turns an order into the orders sent."),
         Setting("broker", \.settings.broker, .plugin, required: true, "Who executes them."),
         Setting(

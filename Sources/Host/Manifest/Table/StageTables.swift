@@ -68,6 +68,10 @@ let chainTable = Table<ChainDraft>(
             "US dollars the chain may spend on answers in a UTC day; checked before each call."),
         Setting("assumed_cost", \.settings.assumedCost, .money, "US dollars one call is taken to cost until a real figure is known."),
         Setting("shadow", \.settings.shadow, .flag, "The first fallback also answers what the primary saw, for comparison only."),
+        Setting(
+            "reuse", \.settings.reuse, .optional(.span(Span.second ... Span.day), off: "null: it is always asked"),
+            "How long the primary's HOLD stands for what it would be asked again by a closed candle, a timer or a review, while nothing has moved: the call is saved."),
+        Setting("reuse_move", \.settings.reuseMove, .share, "A price that moved by more than this share since then has moved."),
         Setting("max_age", \.settings.maximumAge, .span(Span.millisecond ... Span.day), "A decision on a snapshot older than this is refused."),
     ],
     check: { chain, value, path, problems in
@@ -167,3 +171,19 @@ let positionTable = Table<PositionSettings>(
             }
         }
     })
+
+let learnTable = Table<LearnSettings>(
+    "learn",
+    [
+        Setting("enabled", \.isEnabled, .flag, "Learns from closed trades and follows the market's regimes, if a decider of the chain asks for weights."),
+        Setting(
+            "reward", \.signals.reward, .choice,
+            "`binary`: a trade is won or lost after fees. `graded`: a large win counts more than a small one."),
+        Setting("scale", \.signals.scale, .statistic(0.0001 ... 10), "Profit that counts as one unit of risk for graded rewards, as a share of what was committed."),
+        Setting("discount", \.signals.discount, .statistic(0.5 ... 1), "What a closed trade leaves of all earlier ones: 0.99 remembers about 100 trades."),
+        Setting("pooling", \.signals.pooling, .statistic(0 ... 1000), "How many trades in this regime the trades of all other regimes together are worth."),
+        Setting("enough", \.signals.enough, .statistic(0 ... 100_000), "Trades a signal must have taken part in before its weight counts as known."),
+        Setting(
+            "refit_days", \.refitDays, .optional(.count(1 ... 365), off: "null: no regimes"),
+            "How often the two-state model of daily returns is fitted anew."),
+    ])

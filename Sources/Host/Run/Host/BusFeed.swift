@@ -22,7 +22,7 @@ enum BusFeed {
         case .link(let value): return make(.link, value.time, -1, 0, .link(value))
         case .alert(let value): return make(.alert, value.time, -1, 0, .alert(value))
         // Passes of the gate and ticks are not recorded one by one.
-        case .run, .shadow, .snapshot, .balance, .funding, .gate, .external, .session, .agreement, .state: return nil
+        case .run, .outcome, .shadow, .snapshot, .balance, .funding, .gate, .external, .session, .agreement, .state: return nil
         }
     }
 }

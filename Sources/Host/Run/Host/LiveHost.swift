@@ -144,6 +144,12 @@ public final class LiveHost {
         var summary = tally.summary
         summary.seconds = Double(HostClock.monotonic() - startedMonotonic) / 1e9
         guard let loop else { return summary }
+        for index in summary.pipelines.indices {
+            // Records of the gate come once an hour; whoever asks wants to know now.
+            let counters = loop.engine.gateCounters(pipeline: index)
+            summary.pipelines[index].asked = counters.passed &+ counters.timerPasses
+            summary.pipelines[index].reused = counters.reused
+        }
         summary.events = loop.events
         summary.firstEventMonotonic = loop.firstEvent
         if clock.isSimulated { summary.simulatedSeconds = Double(loop.time - startedAt) / 1e9 }

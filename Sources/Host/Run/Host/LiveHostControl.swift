@@ -168,7 +168,8 @@ public struct HostStatusReport: Codable, Sendable {
                 ? "flat" : pipeline.positions.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
             lines.append(
                 "  \(pipeline.name): \(positions)" + (pipeline.equity.isEmpty ? "" : ", equity \(pipeline.equity) \(pipeline.currency)")
-                    + ", \(pipeline.orders) orders, \(pipeline.fills) fills, \(pipeline.refusals) refusals")
+                    + ", \(pipeline.orders) orders, \(pipeline.fills) fills, \(pipeline.refusals) refusals"
+                    + (pipeline.savedCalls.map { ", \($0)" } ?? ""))
         }
         for instance in instances {
             var line = "  \(instance.name): \(instance.component) \(instance.version) (\(instance.sha256.prefix(12))), \(instance.phase), \(instance.isolation)"

@@ -220,7 +220,7 @@ extension LiveHost {
         }
         for (name, instrument) in composition.subscriptions() {
             guard let instance = instances.first(where: { $0.name == name }), let feed = instance.host.tables.feed else { continue }
-            let channels = feed.pointee.channels & ~UInt64(KEEL_CH_DEPTH)
+            let channels = feed.pointee.channels & ~UInt64(KEEL_CH_DEPTH | KEEL_CH_URGENT)
             instance.subscriptions.append((instrument, channels))
             if instance.host.phase == .running { subscribe(instance, instrument, channels) }
         }
@@ -262,6 +262,28 @@ extension LiveHost {
             guard let self, let instance, instance.host.phase == .running, ending == nil else { return }
             subscribe(instance, instrument, channels)
         }
+    }
+
+    /// The feeds of a pipeline look at an instrument's values as often as they can, or at their usual pace again.
+    func pace(_ pipeline: Int, _ instrument: keel_instrument_id, _ urgent: Bool) {
+        guard composition.manifest.pipelines.indices.contains(pipeline) else { return }
+        for name in composition.manifest.pipelines[pipeline].feeds {
+            guard let instance = instances.first(where: { $0.name == name }), let feed = instance.host.tables.feed,
+                feed.pointee.channels & KEEL_CH_URGENT != 0
+            else { continue }
+            instance.subscriptions.removeAll { $0.0 == instrument && $0.1 == KEEL_CH_URGENT }
+            if urgent { instance.subscriptions.append((instrument, KEEL_CH_URGENT)) }
+            guard instance.host.phase == .running else { continue }
+            if urgent { subscribe(instance, instrument, KEEL_CH_URGENT) } else { unsubscribe(instance, instrument, KEEL_CH_URGENT) }
+        }
+    }
+
+    private func unsubscribe(_ instance: HostedInstance, _ instrument: keel_instrument_id, _ channels: UInt64) {
+        nextRequest += 1
+        do throws(RunError) { try instance.unsubscribe(instrument, channels: channels, request: nextRequest) } catch {
+            log.write(.info, instance.name, "\(error)")
+        }
+        loop?.drainLocal()
     }
 
     /// What the instance before this one saved, if it can read it. Used once: after a crash an old state would be a wrong one.

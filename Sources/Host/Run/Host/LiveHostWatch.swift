@@ -19,6 +19,10 @@ extension LiveHost {
         loop.onDone = { [unowned self] source, request, status, message in done(source, request, status, message) }
         outlet.onAlert = { [unowned self] in take($0) }
         outlet.onRenew = { [unowned self] port in renew(port) }
+        outlet.onPace = { [unowned self] pipeline, instrument, urgent in
+            // Said in the middle of the engine's work: the feeds hear of it afterwards.
+            loop.at(loop.time) { [unowned self] in if ending == nil { pace(pipeline, instrument, urgent) } }
+        }
         writer.onChange = { [unowned self] failure in
             evidence.noteLedger(failure: failure?.description, at: loop.time)
             if let failure {

@@ -15,11 +15,19 @@ public struct RunSummary: Codable, Equatable, Sendable {
         public var exits = 0
         public var refusals = 0
         public var takeovers = 0
+        /// Questions that were not asked because the last HOLD still stood, and those that were let through.
+        public var reused: UInt64 = 0
+        public var asked: UInt64 = 0
         public var equity = ""
         public var realised = ""
         public var fees = ""
         /// Symbol to quantity, those that are not flat.
         public var positions: [String: String] = [:]
+
+        /// What saved calls came to; nil: none were.
+        var savedCalls: String? {
+            reused == 0 ? nil : "\(reused) of \(reused + asked) calls saved (\(reused * 100 / max(reused + asked, 1)) %): nothing had moved"
+        }
     }
 
     public var run: UInt32
@@ -53,6 +61,7 @@ public struct RunSummary: Codable, Equatable, Sendable {
             lines.append(
                 "  \(pipeline.name): \(pipeline.decisions) decisions (\(pipeline.holds) hold), \(pipeline.orders) orders, \(pipeline.fills) fills, "
                     + "\(pipeline.exits) exits, \(pipeline.refusals) refusals")
+            if let saved = pipeline.savedCalls { lines.append("    " + saved) }
             let positions = pipeline.positions.isEmpty
                 ? "flat" : pipeline.positions.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
             if !pipeline.equity.isEmpty {
@@ -89,6 +98,7 @@ struct RunTally {
     private var counts: [RunSummary.Pipeline]
     private var standings: [Place: Standing] = [:]
     private var passes: [Place: UInt64] = [:]
+    private var reused: [Place: UInt64] = [:]
     var run: UInt32 = 0
     var alerts = 0
     var criticalAlerts = 0
@@ -124,6 +134,7 @@ struct RunTally {
                 quantity: value.quantity, equity: value.equity, realised: value.realised, fees: value.fees)
         case .gate(let value):
             passes[Place(pipeline: value.pipeline, instrument: value.instrument)] = value.counters.passed + value.counters.timerPasses
+            reused[Place(pipeline: value.pipeline, instrument: value.instrument)] = value.counters.reused
         default: break
         }
     }
@@ -141,6 +152,8 @@ struct RunTally {
             pipelines[place.pipeline].realised = standing.realised.description
             pipelines[place.pipeline].fees = standing.fees.description
         }
+        for (place, count) in passes where pipelines.indices.contains(place.pipeline) { pipelines[place.pipeline].asked += count }
+        for (place, count) in reused where pipelines.indices.contains(place.pipeline) { pipelines[place.pipeline].reused += count }
         return RunSummary(
             run: run, mode: mode, gatePasses: passes.values.reduce(0, &+), alerts: alerts, criticalAlerts: criticalAlerts, pipelines: pipelines)
     }

@@ -97,6 +97,14 @@ final class EffectBytes {
             put(value.price)
             put(value.profit)
             put(value.level)
+        case .outcome(let value):
+            head(17, value.time, value.pipeline, value.instrument)
+            put(value.position)
+            put(value.opening.decision)
+            put(value.opening.regime)
+            put(value.opening.macro)
+            put(value.opening.volatility)
+            put(value.ratio)
         case .refusal(let value):
             head(9, value.time, value.pipeline, value.instrument)
             put(word: value.rule)
@@ -172,6 +180,7 @@ final class EffectBytes {
         put(value.confidence)
         put(value.nextCheck)
         put(value.cost)
+        put(value.price)
         put(word: value.outcome)
         put(value.order)
         put(value.reason)

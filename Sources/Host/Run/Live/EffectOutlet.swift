@@ -91,6 +91,9 @@ public class EffectOutlet: Outlet {
         return call(.route, port, request: nil) { $0.route(parent, request: request, error: $1) }
     }
 
+    /// Feeds are told outside the run's effects: what they deliver is recorded, how often they were asked is not.
+    public func pace(pipeline: Int, instrument: keel_instrument_id, urgent: Bool) {}
+
     public func cancelRoute(_ port: Int, request: UInt64) {
         effect.begin()
         effect.put(request)

@@ -121,6 +121,16 @@ public final class HostedInstance {
         }
     }
 
+    func unsubscribe(_ instrument: keel_instrument_id, channels: UInt64, request: UInt64) throws(RunError) {
+        try onLane("unsubscribe") { host throws(CallError) in
+            guard let unsubscribe = host.tables.feed?.pointee.unsubscribe else { return }
+            var error = keel_error()
+            error.struct_size = UInt32(MemoryLayout<keel_error>.size)
+            let status = unsubscribe(host.instance, instrument, channels, request, &error)
+            if status < 0 { throw host.failure("unsubscribe", status, error) }
+        }
+    }
+
     /// Stops what still runs of it, and makes and starts it anew on the same thread.
     func restart(config: String, deadline: Int64) throws(RunError) {
         try onLane("restart") { host throws(CallError) in

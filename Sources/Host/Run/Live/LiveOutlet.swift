@@ -22,6 +22,7 @@ public final class LiveOutlet: EffectOutlet {
     var onAlert: (Alert) -> Void = { _ in }
     /// Renewing needs the loop, which alone may stop and start an instance.
     var onRenew: (Int) -> Void = { _ in }
+    var onPace: (_ pipeline: Int, _ instrument: keel_instrument_id, _ urgent: Bool) -> Void = { _, _, _ in }
     /// A broken instance takes no calls: they fail as certainly not sent.
     @exclusivity(unchecked) var isBroken: [Bool]
     /// Requests that are not answered yet, by port.
@@ -44,6 +45,8 @@ public final class LiveOutlet: EffectOutlet {
         super.renew(port)
         onRenew(port)
     }
+
+    public override func pace(pipeline: Int, instrument: keel_instrument_id, urgent: Bool) { onPace(pipeline, instrument, urgent) }
 
     override func tell(_ port: Int, _ body: (Callee) -> Void) {
         if !isBroken[port] { body(callees[port]) }

@@ -112,6 +112,7 @@ public enum Replay {
         }
         let open = Set(state.orders.filter { !$0.isSettled }.map(\.id)), other = Set(restored.orders.filter { !$0.isSettled }.map(\.id))
         if open != other { return "open orders were \(open.map(\.description).sorted()), restored \(other.map(\.description).sorted())" }
+        if state.learner != restored.learner { return "what was learned was restored differently" }
         return nil
     }
 }

@@ -31,6 +31,20 @@ public struct MacroSeries: Sendable, Equatable, Codable {
         return true
     }
 
+    /// What a newer figure has replaced by `time` is not needed any more: time only goes forward.
+    mutating func forget(before time: Int64) {
+        var newest: [Int64: Int64] = [:]
+        for figure in figures where figure.released <= time { newest[figure.periodStart] = figure.released }
+        figures.removeAll { $0.released < newest[$0.periodStart] ?? 0 }
+        if figures.count > Self.most { figures.removeFirst(figures.count - Self.most) }
+    }
+
+    /// Fifty years of months.
+    static let most = 600
+
+    /// Whether a figure says what is known already, or less.
+    func knows(_ figure: MacroFigure) -> Bool { figures.contains { $0.periodStart == figure.periodStart && $0.released >= figure.released } }
+
     /// By month (counted from 1970), the newest figures known at `time`.
     public func known(at time: Int64) -> [Int: Double] {
         var months: [Int: Double] = [:]
@@ -87,6 +101,7 @@ public struct MacroQuadrant: Sendable, Equatable, Codable {
     public private(set) var probability = Double.nan
     private var candidate: UInt32 = KEEL_MACRO_UNKNOWN
     private var confirmations = 0
+    private var candidateRelease: Int64 = 0
 
     static let levelWeight = 0.5
     static let band = 0.25
@@ -100,8 +115,11 @@ public struct MacroQuadrant: Sendable, Equatable, Codable {
     /// A figure arrived at `time`. True: it changed the quadrant.
     @discardableResult
     public mutating func add(_ name: String, _ figure: MacroFigure, at time: Int64) -> Bool {
-        guard Self.uses(name), figure.released <= time, series[name, default: MacroSeries()].add(figure) else { return false }
-        return judge(at: time)
+        guard Self.uses(name), figure.released <= time, series[name]?.knows(figure) != true, series[name, default: MacroSeries()].add(figure) else {
+            return false
+        }
+        series[name]?.forget(before: time)
+        return judge(at: time, release: figure.released)
     }
 
     public func axis(_ names: Set<String>, at time: Int64) -> Double? {
@@ -109,7 +127,7 @@ public struct MacroQuadrant: Sendable, Equatable, Codable {
         return scores.isEmpty ? nil : scores.reduce(0, +) / Double(scores.count)
     }
 
-    private mutating func judge(at time: Int64) -> Bool {
+    private mutating func judge(at time: Int64, release: Int64) -> Bool {
         guard let growth = axis(Self.growthSeries, at: time), let inflation = axis(Self.inflationSeries, at: time) else { return false }
         let up = 1 / (1 + exp(-2 * growth))
         let hot = 1 / (1 + exp(-2 * inflation))
@@ -128,8 +146,15 @@ public struct MacroQuadrant: Sendable, Equatable, Codable {
         let now =
             growth > 0
             ? (inflation > 0 ? KEEL_MACRO_REFLATION : KEEL_MACRO_GOLDILOCKS) : (inflation > 0 ? KEEL_MACRO_STAGFLATION : KEEL_MACRO_SLOWDOWN)
-        confirmations = now == candidate ? confirmations + 1 : 1
-        candidate = now
+        // One release may bring many figures and revisions: it is one reading.
+        if now != candidate {
+            candidate = now
+            confirmations = 1
+            candidateRelease = release
+        } else if release > candidateRelease {
+            confirmations += 1
+            candidateRelease = release
+        }
         guard now != quadrant, confirmations >= Self.needed || quadrant == KEEL_MACRO_UNKNOWN else { return false }
         quadrant = now
         return true

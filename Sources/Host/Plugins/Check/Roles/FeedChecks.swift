@@ -25,7 +25,7 @@ let feedChecks: [Check] = [
     },
     feed("F02", "channels", "A channel outside the declared ones is KEEL_E_UNSUPPORTED.", rule: "KEEL_CH_* it can serve") { bench in
         let (instance, channels) = try bench.feed()
-        let known = KEEL_CH_QUOTES | KEEL_CH_TRADES | KEEL_CH_BARS | KEEL_CH_VALUES | KEEL_CH_DEPTH | KEEL_CH_NEWS
+        let known = KEEL_CH_QUOTES | KEEL_CH_TRADES | KEEL_CH_BARS | KEEL_CH_VALUES | KEEL_CH_DEPTH | KEEL_CH_NEWS | KEEL_CH_URGENT
         try require(channels & ~known == 0 && channels != 0, "keel_feed.channels is \(channels)")
         for bit in [0, 1, 2, 3, 4, 5, 20, 63] as [UInt64] where channels & 1 << bit == 0 {
             let (called, request) = instance.subscribe(bench.profile.instrument.id, 1 << bit)

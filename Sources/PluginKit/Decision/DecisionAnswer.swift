@@ -1,14 +1,12 @@
-import PluginKit
-
 /// What is wrong with an answer, in our words: they may go back to the model in a repair request.
-public struct AnswerProblem: Error, Equatable, Sendable, CustomStringConvertible {
+public struct DecisionProblem: Error, Equatable, Sendable, CustomStringConvertible {
     public let path: String
     public let what: String
     public var description: String { "\(path): \(what)" }
 }
 
 /// A model's answer that passed every check of form and range. Nothing that carries money is clamped: it is refused.
-public struct Answer: Equatable, Sendable {
+public struct DecisionAnswer: Equatable, Sendable {
     public enum Action: String, Sendable { case buy = "BUY", sell = "SELL", hold = "HOLD" }
 
     public struct Signal: Equatable, Sendable {
@@ -34,30 +32,30 @@ public struct Answer: Equatable, Sendable {
     public var rationale: String
 
     /// Strict: one JSON object and nothing else. All problems at once.
-    public static func parse(_ text: String, last: Fixed) -> Result<Answer, AnswerProblems> {
+    public static func parse(_ text: String, last: Fixed) -> Result<DecisionAnswer, DecisionProblems> {
         let root: JSONValue
         do throws(JSONError) {
             root = try JSONValue(parsing: text, options: JSONOptions(depth: 8, maximumBytes: 65_536))
         } catch {
-            return .failure(AnswerProblems([AnswerProblem(path: "answer", what: "not one JSON object: \(error)")]))
+            return .failure(DecisionProblems([DecisionProblem(path: "answer", what: "not one JSON object: \(error)")]))
         }
         return check(root, last: last)
     }
 
-    public static func check(_ root: JSONValue, last: Fixed) -> Result<Answer, AnswerProblems> {
-        var problems: [AnswerProblem] = []
-        checkForm(root, AnswerDefinition.fields, "answer", &problems)
-        guard problems.isEmpty else { return .failure(AnswerProblems(problems)) }
+    public static func check(_ root: JSONValue, last: Fixed) -> Result<DecisionAnswer, DecisionProblems> {
+        var problems: [DecisionProblem] = []
+        checkForm(root, DecisionDefinition.fields, "answer", &problems)
+        guard problems.isEmpty else { return .failure(DecisionProblems(problems)) }
         func fixed(_ value: JSONValue?, _ path: String) -> Fixed {
             guard let number = value?.asNumber else { return .zero }
             do throws(NumberError) {
                 return try Fixed(nearest: number.double)
             } catch {
-                problems.append(AnswerProblem(path: path, what: "\(error)"))
+                problems.append(DecisionProblem(path: path, what: "\(error)"))
                 return .zero
             }
         }
-        let answer = Answer(
+        let answer = DecisionAnswer(
             action: Action(rawValue: root.find("action")?.asText ?? "") ?? .hold,
             fraction: fixed(root.find("size_fraction"), "size_fraction"),
             confidence: fixed(root.find("confidence"), "confidence"),
@@ -73,47 +71,47 @@ public struct Answer: Equatable, Sendable {
             },
             memory: root.find("memory_update")?.asText.map(cleaned), rationale: cleaned(root.find("rationale")?.asText ?? ""))
         answer.checkMeaning(last: last, &problems)
-        return problems.isEmpty ? .success(answer) : .failure(AnswerProblems(problems))
+        return problems.isEmpty ? .success(answer) : .failure(DecisionProblems(problems))
     }
 
-    private func checkMeaning(last: Fixed, _ problems: inout [AnswerProblem]) {
-        if action == .hold, !fraction.isZero { problems.append(AnswerProblem(path: "size_fraction", what: "must be 0 with HOLD")) }
-        if action != .hold, fraction.isZero { problems.append(AnswerProblem(path: "size_fraction", what: "must be above 0 with \(action.rawValue)")) }
+    private func checkMeaning(last: Fixed, _ problems: inout [DecisionProblem]) {
+        if action == .hold, !fraction.isZero { problems.append(DecisionProblem(path: "size_fraction", what: "must be 0 with HOLD")) }
+        if action != .hold, fraction.isZero { problems.append(DecisionProblem(path: "size_fraction", what: "must be above 0 with \(action.rawValue)")) }
         var seen = Set<String>()
         for signal in signals where !seen.insert(signal.name).inserted {
-            problems.append(AnswerProblem(path: "signals", what: "\(signal.name) is named twice"))
+            problems.append(DecisionProblem(path: "signals", what: "\(signal.name) is named twice"))
         }
         for wake in wakes where wake.kind.hasPrefix("PRICE") {
             // A price off by half is a unit mistake, not a plan.
             let low = last.raw / 2
             let (high, overflow) = last.raw.addingReportingOverflow(low)
             if wake.level.raw < low || (!overflow && wake.level.raw > high) {
-                problems.append(AnswerProblem(path: "wake_conditions", what: "the price \(wake.level) is more than 50 % off the last price"))
+                problems.append(DecisionProblem(path: "wake_conditions", what: "the price \(wake.level) is more than 50 % off the last price"))
             }
         }
         for wake in wakes where ["MOVE", "VOLUME_Z", "FUNDING"].contains(wake.kind) && !wake.level.isPositive {
-            problems.append(AnswerProblem(path: "wake_conditions", what: "\(wake.kind) needs a level above 0"))
+            problems.append(DecisionProblem(path: "wake_conditions", what: "\(wake.kind) needs a level above 0"))
         }
     }
 
-    private static func checkForm(_ value: JSONValue, _ fields: [AnswerField], _ path: String, _ problems: inout [AnswerProblem]) {
+    private static func checkForm(_ value: JSONValue, _ fields: [DecisionField], _ path: String, _ problems: inout [DecisionProblem]) {
         guard let object = value.asObject else {
-            problems.append(AnswerProblem(path: path, what: "must be an object"))
+            problems.append(DecisionProblem(path: path, what: "must be an object"))
             return
         }
         let known = Set(fields.map(\.name))
-        for name in object.names where !known.contains(name) { problems.append(AnswerProblem(path: path, what: "has an unknown field \(name.prefix(40))")) }
+        for name in object.names where !known.contains(name) { problems.append(DecisionProblem(path: path, what: "has an unknown field \(name.prefix(40))")) }
         for field in fields {
             guard let found = object[field.name] else {
-                problems.append(AnswerProblem(path: "\(path).\(field.name)", what: "is missing"))
+                problems.append(DecisionProblem(path: "\(path).\(field.name)", what: "is missing"))
                 continue
             }
             checkKind(found, field.kind, "\(path).\(field.name)", &problems)
         }
     }
 
-    private static func checkKind(_ value: JSONValue, _ kind: AnswerField.Kind, _ path: String, _ problems: inout [AnswerProblem]) {
-        func fail(_ what: String) { problems.append(AnswerProblem(path: path, what: what)) }
+    private static func checkKind(_ value: JSONValue, _ kind: DecisionField.Kind, _ path: String, _ problems: inout [DecisionProblem]) {
+        func fail(_ what: String) { problems.append(DecisionProblem(path: path, what: what)) }
         switch kind {
         case .choice(let words):
             guard let text = value.asText, words.contains(text) else { return fail("must be one of \(words.joined(separator: ", "))") }
@@ -138,9 +136,9 @@ public struct Answer: Equatable, Sendable {
     }
 }
 
-public struct AnswerProblems: Error, Equatable, Sendable, CustomStringConvertible {
-    public let list: [AnswerProblem]
-    init(_ list: [AnswerProblem]) { self.list = list }
+public struct DecisionProblems: Error, Equatable, Sendable, CustomStringConvertible {
+    public let list: [DecisionProblem]
+    init(_ list: [DecisionProblem]) { self.list = list }
     public var description: String { list.map(\.description).joined(separator: "; ") }
 }
 
