@@ -207,18 +207,19 @@ struct MacroTests {
             let child = try Child(Built.keel, arguments, environment: ["KEEL_SECRET_FRED_KEY": key], output: temporary.path + "/verb-\(UUID().uuidString.prefix(8)).log")
             return (child.end(within: 120)?.code ?? -1, child.said)
         }
-        func view() throws -> LearnerView { try JSONDecoder().decode(LearnerView.self, from: Data(try keel(["learner", "show", manifest, "--json"]).said.utf8)) }
-        var seen = LearnerView()
+        func view() throws -> LearnerView { try JSONDecoder().decode(LearnerView.self, from: Data(try keel(["learner", "show", "--manifest", manifest, "--json"]).said.utf8)) }
+        var seen: LearnerView?
         for run in 1...2 {
             let ran = try keel(["run", manifest, "--until", "4s", "--quiet"])
             #expect(ran.code == 0, "\(ran.said)")
-            seen = try view()
-            #expect(seen.macro != "unknown" && seen.macroProbability != nil, "run \(run): \(seen) \(ran.said)")
+            let found = try view()
+            seen = found
+            #expect(found.macro != "unknown" && found.macroProbability != nil, "run \(run): \(found) \(ran.said)")
             #expect(try keel(["replay", "last", manifest]).said.contains("identical"))
         }
-        let shown = try keel(["learner", "show", manifest]).said
-        #expect(shown.contains("btc/BTC/USDT") && shown.contains("macro: \(seen.macro)") && shown.contains("btc: 0 closed trades"), "\(shown)")
-        #expect(try keel(["learner", "show", manifest, "--journal"]).said.contains("no position has been closed yet"))
+        let shown = try keel(["learner", "show", "--manifest", manifest]).said
+        #expect(shown.contains("btc/BTC/USDT") && shown.contains("macro: \(seen?.macro ?? "")") && shown.contains("btc: 0 closed trades"), "\(shown)")
+        #expect(try keel(["learner", "show", "--manifest", manifest, "--journal"]).said.contains("no position has been closed yet"))
         let files = try #require(FileManager.default.enumerator(atPath: temporary.path))
         for case let name as String in files {
             guard let bytes = FileManager.default.contents(atPath: temporary.path + "/" + name) else { continue }
