@@ -12,12 +12,12 @@ import Testing
     @Test func aLongAndAShortByHand() throws {
         let minute: Int64 = 60_000_000_000
         let score = Score(startEquity: Amount(raw: 1_000_00_000_000), multipliers: [.one], first: 0, last: 100 * minute)
-        func at(_ m: Int64, _ price: Int64, _ fill: FillRecord? = nil) {
+        func at(_ m: Int64, _ price: Int64, _ fill: FillTally? = nil) {
             score.advance(to: m * minute)
             if let fill { score.fill(fill, index: Int(m)) }
             score.mark(1, price: price * 100_000_000)
         }
-        func f(_ side: UInt32, _ price: Int64, _ quantity: Int64, _ m: Int64) throws -> FillRecord {
+        func f(_ side: UInt32, _ price: Int64, _ quantity: Int64, _ m: Int64) throws -> FillTally {
             SampleRun.fill(side, try Fixed(whole: price), try Fixed(whole: quantity), at: m * minute, fee: Amount(raw: 100_000_000))
         }
         at(1, 100)

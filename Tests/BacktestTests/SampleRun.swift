@@ -8,10 +8,8 @@ import Tape
 
 /// A run made without an engine: a plain EMA cross over a made-up market, put into a `Score` fill by fill.
 enum SampleRun {
-    static func fill(_ side: UInt32, _ price: Fixed, _ quantity: Fixed, at time: Int64, fee: Amount = .zero, instrument: UInt32 = 1) -> FillRecord {
-        FillRecord(
-            time: time, atSource: time, pipeline: 0, instrument: instrument, order: .none, side: side, quantity: quantity, price: price, fee: fee,
-            liquidity: KEEL_LIQUIDITY_TAKER, key: FillKey(hi: 0, lo: UInt64(time)), profit: .zero)
+    static func fill(_ side: UInt32, _ price: Fixed, _ quantity: Fixed, at time: Int64, fee: Amount = .zero, instrument: UInt32 = 1) -> FillTally {
+        FillTally(time: time, pipeline: 0, instrument: instrument, order: .none, side: side, quantity: quantity, price: price, fee: fee)
     }
 
     static func result(bars: Int, seed: UInt64 = 3, start: Amount = Amount(raw: 10_000_00_000_000), quantity: Fixed = Fixed(raw: 2_000_000_000)) -> BacktestResult {

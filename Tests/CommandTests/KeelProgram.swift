@@ -42,12 +42,12 @@ final class KeelProgram {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, "\(mark).out", O_CREAT | O_WRONLY, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, "\(mark).error", O_CREAT | O_WRONLY, 0o600)
-        posix_spawn_file_actions_addchdir_np(&actions, folder)
-        var arguments = ([program] + words).map { strdup($0) } + [nil]
+        // The shell turns into the program once it stands in the folder: one process, and its memory is what is measured.
+        var arguments = (["/bin/sh", "-c", #"cd "$0" && exec "$@""#, folder, program] + words).map { strdup($0) } + [nil]
         var environment = ProcessInfo.processInfo.environment.filter { $0.key != "LIVE_TRADING" }.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for text in arguments + environment { free(text) } }
         var pid: pid_t = 0
-        let failure = posix_spawn(&pid, program, &actions, nil, &arguments, &environment)
+        let failure = posix_spawn(&pid, "/bin/sh", &actions, nil, &arguments, &environment)
         try #require(failure == 0, "\(program): \(String(cString: strerror(failure)))")
         var status: Int32 = 0
         var usage = rusage()

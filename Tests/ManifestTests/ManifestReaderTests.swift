@@ -44,7 +44,7 @@ import Testing
               "assumed_cost": "0.1", "shadow": true, "reuse": "30m", "reuse_move": "0.01", "max_age": "1m" }
             """
         let risk = """
-            { "max_fraction": "0.2", "max_order": "100", "max_position": "200", "max_exposure": "2", "daily_loss": "0.01", "drawdown": "0.02",
+            { "max_fraction": "0.2", "equity_limits": false, "max_order": "100", "max_position": "200", "max_exposure": "2", "daily_loss": "0.01", "drawdown": "0.02",
               "losing_streak": 2, "streak_pause": "1h", "orders_per_minute": 3, "price_collar": "0.03", "cooldown": "4m", "min_hold": "5m", "freshness": "6s",
               "clock_skew": "7s", "allow_short": true, "kelly": "0.5", "kelly_trades": 8, "order_timeout": "9s" }
             """
@@ -57,6 +57,7 @@ import Testing
             { "enabled": false, "reward": "graded", "scale": 0.05, "discount": 0.9, "pooling": 3, "enough": 7, "refit_days": null }
             """
         let text = goodManifest.changing(#""decide": { "primary": "rules", "fallback": "cross", "deadline": "8s" }"#, "\"decide\": \(decide), \"gate\": \(gate), \"risk\": \(risk), \"position\": \(position), \"learn\": \(learn), \"bars\": [\"5m\"], \"history\": 99, \"currency\": \"EUR\"")
+            .changing(#""version": 1"#, #""version": 1, "mode": "backtest""#)
             .changing(#""lot": "0.00001""#, #""lot": "0.00001", "kind": "perpetual", "min_quantity": "1", "max_quantity": "2", "multiplier": "3", "min_notional": "4", "base": "X", "quote": "Y""#)
         let report = check(text)
         #expect(report.text == "")

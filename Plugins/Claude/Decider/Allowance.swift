@@ -18,16 +18,16 @@ struct Allowance: Equatable, Sendable {
         mostFraction = s.purpose == .review ? nil : Fixed(raw: s.max_fraction)
     }
 
-    func problem(of answer: Answer) -> AnswerProblem? {
+    func problem(of answer: DecisionAnswer) -> DecisionProblem? {
         switch answer.action {
         case .hold: return nil
-        case .buy: if !mayBuy { return AnswerProblem(path: "action", what: "BUY is not allowed now: may_buy is false") }
+        case .buy: if !mayBuy { return DecisionProblem(path: "action", what: "BUY is not allowed now: may_buy is false") }
         case .sell:
-            if !maySell { return AnswerProblem(path: "action", what: "SELL is not allowed now: may_sell is false") }
-            if !isLong, !mayShort { return AnswerProblem(path: "action", what: "SELL is not allowed now: there is no position and may_short is false") }
+            if !maySell { return DecisionProblem(path: "action", what: "SELL is not allowed now: may_sell is false") }
+            if !isLong, !mayShort { return DecisionProblem(path: "action", what: "SELL is not allowed now: there is no position and may_short is false") }
         }
         if let most = mostFraction, answer.fraction > most {
-            return AnswerProblem(path: "size_fraction", what: "\(answer.fraction) is above max_fraction, \(most)")
+            return DecisionProblem(path: "size_fraction", what: "\(answer.fraction) is above max_fraction, \(most)")
         }
         return nil
     }
@@ -37,6 +37,6 @@ extension CallOutcome {
     /// The same, unless it is an answer that isn't allowed.
     func within(_ allowance: Allowance) -> CallOutcome {
         guard case .answer(let answer, let usage, _) = self, let problem = allowance.problem(of: answer) else { return self }
-        return .invalid(AnswerProblems([problem]), usage)
+        return .invalid(DecisionProblems([problem]), usage)
     }
 }

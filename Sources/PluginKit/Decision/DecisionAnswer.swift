@@ -138,7 +138,7 @@ public struct DecisionAnswer: Equatable, Sendable {
 
 public struct DecisionProblems: Error, Equatable, Sendable, CustomStringConvertible {
     public let list: [DecisionProblem]
-    init(_ list: [DecisionProblem]) { self.list = list }
+    public init(_ list: [DecisionProblem]) { self.list = list }
     public var description: String { list.map(\.description).joined(separator: "; ") }
 }
 
