@@ -3,6 +3,11 @@ public struct DecisionProblem: Error, Equatable, Sendable, CustomStringConvertib
     public let path: String
     public let what: String
     public var description: String { "\(path): \(what)" }
+
+    public init(path: String, what: String) {
+        self.path = path
+        self.what = what
+    }
 }
 
 /// A model's answer that passed every check of form and range. Nothing that carries money is clamped: it is refused.
