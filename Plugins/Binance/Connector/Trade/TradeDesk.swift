@@ -354,7 +354,11 @@ public final class TradeDesk {
             // The order's number first, so that its trades find it.
             own(report, id)
             for fill in fills {
-                if let trade = TradeReport(fill: fill, symbol: report.symbol, orderID: report.orderID, side: report.side, time: report.time) { take(trade) }
+                if let trade = TradeReport(fill: fill, symbol: report.symbol, orderID: report.orderID, side: report.side, time: report.time) {
+                    // Each part and where it leads, as if it had come by itself.
+                    take(trade)
+                    speak(id, at: report.time)
+                }
             }
         }
         take(report)
@@ -569,9 +573,11 @@ public final class TradeDesk {
                         : .rejected("order \(id) can't be cancelled: it is \(status == .filled ? "filled" : ticket.state == .open ? "ending" : "\(ticket.state)")", vendorCode: failure?.code ?? 0))
             }
             switch found {
-            case .success where attempt < 4:
+            case .success where attempt < 3:
                 // It lives: cancelling again is safe.
                 _ = self.venue.reactor.after(Int64(100_000_000) << Int64(attempt)) { [weak self] in self?.send(cancel: id, attempt: attempt + 1, done) }
+            case .success where failure?.treatment == .gone:
+                done(PluginError(.rejected, "Binance goes on refusing to cancel \(id), which it says is open (\(failure.map { "\($0)" } ?? ""))", vendorCode: failure?.code ?? 0))
             case .success:
                 done(PluginError(.timeout, "the venue says neither yes nor no to the cancel of \(id)"))
             case .failure(let why) where why.treatment == .missing && failure?.treatment == .gone:
