@@ -150,6 +150,9 @@ public final class TradeDesk {
         host.link(state, name: "trading", why: why, message: message)
     }
 
+    /// Asked after each order's news while a stop waits for cancels.
+    private var ending: () -> Void = {}
+
     /// Ends every request; what rests at the venue stays there, or is cancelled first if the configuration says so.
     public func stop(_ done: @escaping () -> Void, deadline: Int64) {
         let open = tickets.values.filter { !$0.isOver && $0.isAcknowledged && !$0.inDoubt }.map(\.order).sorted()
@@ -172,18 +175,16 @@ public final class TradeDesk {
         }
         let patience = max(0, deadline &- venue.now &- 200_000_000)
         _ = venue.reactor.after(patience, finish)
-        var poll: () -> Void = {}
-        poll = { [weak self] in
+        ending = { [weak self] in
             guard let self, !ended else { return }
-            if open.allSatisfy({ self.tickets[$0]?.isOver != false }) { return finish() }
-            _ = self.venue.reactor.after(5_000_000) { poll() }
+            if open.allSatisfy({ self.tickets[$0]?.isOver != false }) { finish() }
         }
         for id in open { send(cancel: id) { _ in } }
-        poll()
     }
 
     private func end() {
         stopped = true
+        ending = {}
         isReady = false
         for timer in [watchTimer, setUpTimer] { if let timer { venue.reactor.cancelTimer(timer) } }
         watchTimer = nil
@@ -435,6 +436,7 @@ public final class TradeDesk {
             over.append((id, venue.now))
             forgetOld()
             if let listing = venue.symbols.listing(now.instrument) { extras?.orderEnded(listing) }
+            ending()
         }
     }
 

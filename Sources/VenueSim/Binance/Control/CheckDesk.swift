@@ -36,6 +36,7 @@ final class CheckDesk {
         settings.start = exchange.now
         guard let fresh = try? Exchange(settings) else { return false }
         scenario = wanted
+        hasFallenSilent = false
         (isReleased, aside, held, requests, snapshots, early, cancels, queries) = (false, [], [], 0, 0, 0, 0, 0)
         (limitedSince, blockedUntil, outside, outsideFutures) = (nil, 0, [], [])
         for feed in feeds.values { feed.stop() }
@@ -114,7 +115,9 @@ final class CheckDesk {
     // MARK: calls
 
     /// Answers and events wait for the release.
-    var isHolding: Bool { (scenario?.isMute ?? false) && !isReleased }
+    var isHolding: Bool { (scenario?.isMute ?? false) && hasFallenSilent && !isReleased }
+    /// A mute scenario is silent from its first order on: until then a plugin connects and syncs as always.
+    private var hasFallenSilent = false
     var allowsPings: Bool { scenario?.feed != .slow && scenario?.feed != .huge }
 
     /// true: the connection was dealt with.
@@ -173,6 +176,7 @@ final class CheckDesk {
             }
         }
         if scenario.hangs, isSigned { return .never }
+        if isPlacement { hasFallenSilent = true }
         if isHolding { return isSigned ? .mute : .pass }
         if isPlacement {
             if let refusal = scenario.refusal {
