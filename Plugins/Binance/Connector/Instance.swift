@@ -13,6 +13,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     private let name: String
     private let reactor: HostReactor
     private let settings: Settings
+    private let dataSettings: DataSettings
     private let product: Product
     private(set) var venue: Venue?
     private(set) var desk: TradeDesk?
@@ -20,31 +21,29 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     private var reachable = false
     private var waiting: [(id: UInt32, channels: Channels, request: Request)] = []
     /// What the process's environment says; tests say it themselves.
-    nonisolated(unsafe) static var variables: () -> Variables = { Variables.process }
+    @TaskLocal static var variables: Variables?
 
     public required init(host: Host, name: String, config: JSONValue) throws {
         self.host = host
         self.name = name
         product = Self.product
         settings = try Settings(config, Self.product)
+        dataSettings = try DataSettings(config, product: Self.product)
         reactor = HostReactor(host)
         if !settings.standIn.isEmpty { _ = try Endpoints(standIn: settings.standIn, product) }
-        guard (settings.apiKey == nil) == (settings.secretKey == nil) else {
-            throw PluginError.invalid("api_key and secret_key belong together: give both, or neither for market data only")
-        }
     }
 
     // MARK: life
 
     public func start() throws {
-        let endpoints = try settings.endpoints(product, Self.variables())
+        let endpoints = try settings.endpoints(product, (Self.variables ?? .process))
         var signer: Signer?
         if let key = settings.apiKey, let secret = settings.secretKey {
             signer = try Signer(apiKey: host.secret(key), secret: host.secret(secret))
         }
         let venue = Venue(host: host, name: name, reactor: reactor, settings: settings, endpoints: endpoints, signer: signer, budget: budget(endpoints, signer))
         let desk = TradeDesk(venue)
-        let market = Self.market(venue)
+        let market = MarketFeed(venue, dataSettings)
         self.venue = venue
         self.desk = desk
         self.market = market
@@ -52,9 +51,6 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
         desk.onReachable = { [weak self] in self?.reached() }
         desk.start()
     }
-
-    /// The market data side, if this build has one.
-    class func market(_ venue: Venue) -> MarketSide? { nil }
 
     private func budget(_ endpoints: Endpoints, _ signer: Signer?) -> Budget {
         // A stand-in is new for each run, so its counters are nobody else's.
@@ -67,9 +63,8 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     }
 
     public func stop(_ stopping: Stopping) throws {
-        let desk = desk
-        self.desk = nil
         let finish = { [self] in
+            desk = nil
             market?.stop()
             market = nil
             for entry in waiting { entry.request.done(PluginError(.state, "the instance was stopped")) }
@@ -138,7 +133,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     // MARK: for people
 
     public func describe() -> JSONValue {
-        let environment = settings.description(Self.variables())
+        let environment = settings.description((Self.variables ?? .process))
         var value: JSONValue = [
             // The host asks where the money is; a stand-in is paper.
             "environment": JSONValue(environment == .local ? "paper" : environment.rawValue), "product": JSONValue(product.rawValue),
@@ -158,6 +153,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
                 "orders_limit": JSONValue(venue.budget.limit(.ordersShort).count),
             ])
         value.set("trading", desk.description)
+        value.set("trading_connections", JSONValue(desk.api.link.opened))
         if let market { value.set("market", market.description) }
         return value
     }

@@ -4,8 +4,16 @@ import PluginAPI
 /// what doesn't fit with a message that names the property.
 public struct ConfigShape: Sendable {
     public var properties: [Property]
+    /// What a shape can't say: members that contradict each other. `check_config` tells it, and `start` must refuse it too;
+    /// `create` takes whatever obeys the schema. Asked only for configurations that do, defaults in place. Pure.
+    public var contradictions: @Sendable (JSONValue) -> [Problem] = { _ in [] }
 
     public init(_ properties: [Property]) { self.properties = properties }
+
+    public init(_ properties: [Property], contradictions: @escaping @Sendable (JSONValue) -> [Problem]) {
+        self.properties = properties
+        self.contradictions = contradictions
+    }
 
     /// Nothing can be configured.
     public static let empty = ConfigShape([])
@@ -184,13 +192,21 @@ public struct ConfigShape: Sendable {
         public var path: String
         public var code: String
         public var message: String
+
+        public init(path: String, code: String, message: String) {
+            self.path = path
+            self.code = code
+            self.message = message
+        }
     }
 
     /// Everything wrong with a text that should be a configuration.
     public func problems(in text: keel_str) -> [Problem] {
         switch ConfigShape.parse(text) {
-        case .failure(let error): [Problem(path: "$", code: "json", message: error.message)]
-        case .success(let value): check(value)
+        case .failure(let error): return [Problem(path: "$", code: "json", message: error.message)]
+        case .success(let value):
+            let problems = check(value)
+            return problems.isEmpty ? contradictions(ConfigShape.complete(value, properties)) : problems
         }
     }
 

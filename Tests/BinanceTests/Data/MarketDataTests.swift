@@ -354,6 +354,44 @@ private final class Rig {
         rig.expectWholeTrades()
     }
 
+    /// Numbers with too many decimals are left out, one by one; nothing is rounded and nothing is asked for in vain.
+    @Test func inexactNumbersAreLeftOut() {
+        let rig = Rig()
+        rig.subscribe()
+        rig.reactor.run(seconds: 10)
+        let asked = rig.venue.requests.count
+        let before = rig.sink.trades.count
+        guard let last = rig.sink.trades.last else {
+            Issue.record("no trades")
+            return
+        }
+        func say(_ id: Int64, _ price: String) {
+            rig.venue.everywhere(
+                #"{"e":"aggTrade","E":1,"s":"BTCUSDT","a":\#(id),"p":"\#(price)","q":"1","f":1,"l":\#(id),"T":\#(rig.venue.venueTime),"m":true}"#)
+        }
+        for step in Int64(1)...10 { say(last + step, step % 2 == 0 ? "103.123" : "109.123456789") }
+        #expect(rig.sink.trades.count == before + 5)
+        #expect(rig.venue.requests.count == asked)
+        #expect(rig.data.faults == ["the number in p has more than 8 decimals, and they are never rounded": 5])
+    }
+
+    /// What REST has can be inexact too: the rest of the answer is used.
+    @Test func inexactRowsAreLeftOut() throws {
+        func row(_ id: Int, _ price: String) -> JSONValue {
+            ["a": JSONValue(id), "p": JSONValue(price), "q": "1", "f": 1, "l": JSONValue(id), "T": 5, "m": true]
+        }
+        let page = try RestRows.trades([row(1, "1"), row(2, "1.000000001"), row(3, "99999999999999"), row(4, "2.000000010")], symbol: symbolKey("BTCUSDT"))
+        #expect(page.rows.map(\.id) == [1, 4])
+        #expect(page.count == 4)
+        #expect(page.fault == .outOfRange("p"))
+        #expect(throws: StreamFault.wrongKind("p")) { try RestRows.trades([row(1, "x")], symbol: symbolKey("BTCUSDT")) }
+        #expect(throws: StreamFault.self) { try RestRows.trades([row(2, "1"), row(1, "1")], symbol: symbolKey("BTCUSDT")) }
+        #expect(throws: StreamFault.self) { try RestRows.candles([[1, "1"]]) }
+        #expect(throws: StreamFault.inexact("a level's price")) {
+            try RestRows.depth(["lastUpdateId": 1, "bids": [["1.000000001", "1"]], "asks": []])
+        }
+    }
+
     @Test(arguments: [Product.spot, .futures]) func booksAreTold(_ product: Product) {
         let rig = Rig(product)
         rig.subscribe("BTCUSDT", [.depth])

@@ -117,8 +117,11 @@ private func fault(_ text: String) -> StreamFault? {
     private func number(_ text: String, quoted: Bool = true) -> Result<Int64, StreamFault> {
         let message = Self.trade.replacing(#""p":"90000.00""#, with: quoted ? #""p":"\#(text)""# : #""p":\#(text)"#)
         do throws(StreamFault) {
-            guard case .trade(let trade) = try StreamParser().parse(Array(message.utf8)) else { return .failure(.missing("trade")) }
-            return .success(trade.price)
+            switch try StreamParser().parse(Array(message.utf8)) {
+            case .trade(let trade): return .success(trade.price)
+            case .lostTrade(_, 12_345, let why): return .failure(why)
+            default: return .failure(.missing("trade"))
+            }
         } catch { return .failure(error) }
     }
 

@@ -105,8 +105,10 @@ public final class Budget {
 
     private func words(_ pool: Pool) -> SharedWords { pool.ofAccount ? account : address }
 
+    /// Orders and cancels may use all there is; the rest keeps to its share.
     private func allowed(_ pool: Pool, _ urgency: Urgency) -> Int64 {
         let limit = limits[pool.rawValue].count
+        if urgency <= .cancel { return max(1, limit) }
         let wide = Int128(limit) * Int128(share.raw) * Int128(urgency.share) / (Int128(Fixed.scale) * 100)
         return max(1, Int64(clamping: wide))
     }

@@ -128,8 +128,8 @@ public struct Endpoints: Sendable {
 public final class Dialer {
     public let environment: Environment
     public let reactor: Reactor
-    /// Told before each connection attempt: tests count here, and the instance reports it.
-    public var onDial: (Route) -> Void = { _ in }
+    /// Asked before each client or socket is made, with a veto: the one door that tests stand at.
+    @TaskLocal static var door: @Sendable (Route) -> PluginError? = { _ in nil }
     public private(set) var dialled: [String: Int] = [:]
     private let tls: TLSOptions
 
@@ -144,7 +144,7 @@ public final class Dialer {
             throw PluginError(.internalFault, "a connection to \(route) (\(route.environment.rawValue)) was asked for in a \(environment.rawValue) instance")
         }
         dialled[route.description, default: 0] += 1
-        onDial(route)
+        if let veto = Dialer.door(route) { throw veto }
     }
 
     /// A client that connects when it has something to send.

@@ -20,6 +20,8 @@ public final class ManagedSocket {
     private let venue: Venue
     private let route: () -> Route?
     private let life: Int64
+    /// Connections that became ready, over the life of this one.
+    public private(set) var opened = 0
     private var attempts = 0
     private var retry: UInt64?
     private var replacing: UInt64?
@@ -71,6 +73,7 @@ public final class ManagedSocket {
         coming = nil
         let old = current
         current = socket
+        opened += 1
         attempts = 0
         if let replacing { venue.reactor.cancelTimer(replacing) }
         replacing = venue.reactor.after(life) { [weak self] in

@@ -46,10 +46,15 @@ public final class RESTClient {
     private unowned let venue: Venue
     private var hot: HTTPClient?
     private var cold: HTTPClient?
+    /// Queries go one after the other, and each is charged when its turn comes: by then the answer before it has said what is left.
+    private var queue: [(call: Call, mayRetry: Bool, answer: (Reply) -> Void)] = []
+    private var asking = false
 
     init(_ venue: Venue) { self.venue = venue }
 
     public func close() {
+        queue = []
+        asking = false
         hot?.close()
         cold?.close()
         hot = nil
@@ -61,7 +66,25 @@ public final class RESTClient {
     public func send(_ call: Call, _ answer: @escaping (Reply) -> Void) { send(call, mayRetry: call.security == .signed, answer) }
 
     private func send(_ call: Call, mayRetry: Bool, _ answer: @escaping (Reply) -> Void) {
-        if let failure = post(call, mayRetry: mayRetry, answer) { answer(.failure(failure)) }
+        guard call.urgency == .query else {
+            if let failure = post(call, mayRetry: mayRetry, answer) { answer(.failure(failure)) }
+            return
+        }
+        queue.append((call, mayRetry, answer))
+        next()
+    }
+
+    private func next() {
+        guard !asking, !queue.isEmpty else { return }
+        asking = true
+        let (call, mayRetry, answer) = queue.removeFirst()
+        let finish: (Reply) -> Void = { [weak self] reply in
+            self?.asking = false
+            answer(reply)
+            self?.next()
+        }
+        // Not from inside the caller's own call: a long queue that is refused would call itself as deep as it is long.
+        if let failure = post(call, mayRetry: mayRetry, finish) { _ = venue.reactor.after(0) { finish(.failure(failure)) } }
     }
 
     /// nil: it is on its way, and `answer` will be called once. Otherwise certainly nothing was sent, and `answer` is not called.
@@ -82,7 +105,8 @@ public final class RESTClient {
                     let reply = venue.read(response, call: call)
                     if case .failure(let failure) = reply, failure.treatment == .clock, mayRetry {
                         venue.measureClock { known in
-                            if known { self.send(call, mayRetry: false, answer) } else { answer(reply) }
+                            guard known else { return answer(reply) }
+                            if let failure = self.post(call, mayRetry: false, answer) { answer(.failure(failure)) }
                         }
                     } else {
                         if call.path.hasSuffix("/time"), case .success(let value) = reply, let time = value.find("serverTime")?.asNumber?.int64 {

@@ -34,6 +34,9 @@ public enum EnvironmentChoice: String, CaseIterable, Sendable {
 
     /// Where this leads. Real money takes a clear word from every side; anything else is paper, and a contradiction is an error.
     public func environment(_ variables: Variables) throws(PluginError) -> Environment {
+        // A word in the configuration needs none in the environment.
+        if self == .testnet { return .testnet }
+        if self == .demo { return .demo }
         let paper = try Variables.flag("BINANCE_PAPER", variables.paper)
         let demo = try Variables.flag("BINANCE_USE_DEMO", variables.demo)
         // As the host reads it: exactly "true".
@@ -120,7 +123,28 @@ public struct Settings: Sendable {
         .choice("trigger_price", "What sets off conditional orders: the contract's last price or its mark price.", of: ["contract", "mark"], default: "contract"),
     ]
 
-    public static func shape(_ product: Product) -> ConfigShape { ConfigShape(product == .spot ? common : common + futuresOnly) }
+    public static func shape(_ product: Product) -> ConfigShape {
+        ConfigShape((product == .spot ? common : common + futuresOnly) + DataSettings.properties(product)) { config in
+            guard let settings = try? Settings(config, product) else { return [] }
+            return settings.contradictions(product).map { ConfigShape.Problem(path: "$.\($0.property)", code: "contradiction", message: $0.message) }
+        }
+    }
+
+    static let halfAKey = "api_key and secret_key belong together: give both, or neither for market data only"
+
+    /// Members that can't stand together, whatever the process's environment says.
+    func contradictions(_ product: Product) -> [(property: String, message: String)] {
+        var found: [(String, String)] = []
+        if !standIn.isEmpty {
+            if choice == .live { found.append(("stand_in", "stand_in is set and the environment is live: real keys don't go to a stand-in; remove one of them")) }
+            do throws(PluginError) { _ = try Endpoints(standIn: standIn, product) } catch { found.append(("stand_in", error.message)) }
+        }
+        if (apiKey == nil) != (secretKey == nil) { found.append((apiKey == nil ? "api_key" : "secret_key", Settings.halfAKey)) }
+        if deadMan != 0, deadMan < 3_000_000_000 { found.append(("dead_man", "dead_man must be 0s or at least 3s: it is renewed at a third of it")) }
+        if let makerFirst, makerFirst.wait < 100_000_000 { found.append(("maker_first.wait", "maker_first.wait must be at least 100ms")) }
+        return found
+    }
+
 
     public init(_ config: JSONValue, _ product: Product) throws {
         choice = EnvironmentChoice(rawValue: try config["environment"].text) ?? .auto
@@ -153,6 +177,7 @@ public struct Settings: Sendable {
 
     /// Where this configuration leads, with everything that contradicts it.
     public func endpoints(_ product: Product, _ variables: Variables) throws(PluginError) -> Endpoints {
+        if let first = contradictions(product).first { throw .invalid(first.message) }
         let environment = try choice.environment(variables)
         if !standIn.isEmpty {
             guard environment.isPaper else { throw .invalid("stand_in is set and the environment is live: real keys don't go to a stand-in; remove one of them") }

@@ -17,6 +17,8 @@ public final class Venue {
     private var clockTimer: UInt64?
     private var clockWaiters: [(Bool) -> Void] = []
     private var refreshing = false
+    private var untold = 0
+    private var untoldAt: Int64 = 0
     private var bookWaiters: [(VenueFailure?) -> Void] = []
 
     public init(host: Host, name: String, reactor: Reactor, settings: Settings, endpoints: Endpoints, signer: Signer?, budget: Budget) {
@@ -135,9 +137,11 @@ public final class Venue {
         let time = milliseconds
         let isOrders = failure.code == -1015
         if failure.retryAfter == 0 {
-            // Not said: until the window ends. A ban lasts two minutes at least.
+            // Not said: two seconds, then twice as long each time, up to the window's end. A ban lasts two minutes at least.
             let window = budget.limit(isOrders ? .ordersShort : .weight).window
-            failure.retryAfter = failure.treatment == .banned ? 120_000_000_000 : (window - time % window) &* 1_000_000
+            untold = now &- untoldAt < 120_000_000_000 ? min(untold + 1, 6) : 0
+            untoldAt = now
+            failure.retryAfter = failure.treatment == .banned ? 120_000_000_000 : max(2000, min(2000 << Int64(untold), window - time % window)) &* 1_000_000
         }
         let until = time + failure.retryAfter / 1_000_000
         if failure.treatment == .banned {

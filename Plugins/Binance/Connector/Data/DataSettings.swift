@@ -15,7 +15,9 @@ public struct DataSettings: Equatable, Sendable {
     public init() {}
 
     /// What the component's shape lists.
-    public static let properties: [ConfigShape.Property] = [
+    public static func properties(_ product: Product) -> [ConfigShape.Property] { product == .spot ? common : common + futuresOnly }
+
+    private static let common: [ConfigShape.Property] = [
         .choices(
             "intervals",
             "Lengths of the candles delivered as bars. 1s exists on spot only and is left out on futures. An empty list: no bars.",
@@ -28,13 +30,16 @@ public struct DataSettings: Equatable, Sendable {
         .span("replace_after", "Age at which a stream connection is replaced without a gap: 1m to 23h. The venue ends them at 24 hours.", default: "23h"),
         .whole("streams_per_connection", "Streams on one connection at most. The venue takes 1024.", in: 1...1024, default: 200),
         .whole("trade_pages", "Requests of up to 1000 trades each to fill one gap in the trades. What lies beyond is reported as lost.", in: 0...100, default: 10),
-        .span("mark_every", "Futures: how often mark price, index price and the running funding rate are delivered: 1s to 1h.", default: "10s"),
+    ]
+
+    private static let futuresOnly: [ConfigShape.Property] = [
+        .span("mark_every", "How often mark price, index price and the running funding rate are delivered: 1s to 1h.", default: "10s"),
         .flag(
             "derivatives",
-            "Futures: deliver open interest, long/short ratios, taker buy and sell volume and settled funding as named values.", default: true),
+            "Deliver open interest, long/short ratios, taker buy and sell volume and settled funding as named values.", default: true),
         .span(
             "open_interest_every",
-            "Futures: how often open interest is read in a calm market, 6s to 1h. It is read up to six times as often when the market moves or funding is near.",
+            "How often open interest is read in a calm market, 6s to 1h. It is read up to six times as often when the market moves or funding is near.",
             default: "60s"),
     ]
 
@@ -51,6 +56,7 @@ public struct DataSettings: Equatable, Sendable {
         line.replaceAfter = try span("replace_after", 60...82_800)
         streamsPerConnection = try config["streams_per_connection"].int
         tradePages = try config["trade_pages"].int
+        guard product == .futures else { return }
         derivatives.markEvery = try span("mark_every", 1...3_600)
         derivatives.isOn = try config["derivatives"].bool
         derivatives.openInterestEvery = try span("open_interest_every", 6...3_600)

@@ -199,7 +199,4 @@ public struct DepthSync: Sendable {
         waiting = []
         asked = false
     }
-
-    /// The snapshot couldn't be had: the next update asks again.
-    public mutating func snapshotFailed() { asked = false }
 }

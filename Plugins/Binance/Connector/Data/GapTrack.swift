@@ -49,6 +49,11 @@ public struct GapTrack<Item> {
         return .gap(last + 1..<position)
     }
 
+    /// This number exists and can't be told: nothing is missing when it is passed over.
+    public mutating func pass(_ position: Int64) {
+        if !isFilling, let last, position == last + 1 { self.last = position }
+    }
+
     /// After a lost connection, or at the start with history wanted from `position`: everything waits from now on. What to ask for;
     /// nil: nothing has been told yet, so nothing can be missing, or it is being asked for already.
     public mutating func resume(from position: Int64? = nil) -> Range<Int64>? {

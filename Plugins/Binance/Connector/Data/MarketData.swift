@@ -210,6 +210,9 @@ public final class MarketData {
         case .trade(let trade):
             guard let feed = heard(trade.symbol, .trades, line, serial) else { return }
             take(trade, feed)
+        case .lostTrade(let symbol, let id, let why):
+            fault("\(why)", bytes)
+            heard(symbol, .trades, line, serial)?.trades.pass(id)
         case .ticker(let ticker):
             guard let feed = heard(ticker.symbol, .ticker, line, serial), ticker.updateID > feed.lastTicker else { return }
             feed.lastTicker = ticker.updateID
@@ -367,8 +370,7 @@ public final class MarketData {
             switch reply {
             case .success(let value):
                 do throws(StreamFault) {
-                    let rows = try RestRows.trades(value, symbol: feed.symbol)
-                    return self.filled(feed, rows, limit: limit, range)
+                    return self.filled(feed, try RestRows.trades(value, symbol: feed.symbol), limit: limit, range)
                 } catch {
                     failure = VenueFailure(.notDone, message: "\(error)")
                 }
@@ -379,13 +381,13 @@ public final class MarketData {
         }
     }
 
-    private func filled(_ feed: SymbolFeed, _ rows: [TradeMessage], limit: Int, _ range: Range<Int64>) {
+    private func filled(_ feed: SymbolFeed, _ page: RestRows.Page<TradeMessage>, limit: Int, _ range: Range<Int64>) {
         // Each page is a request; a venue that answers with nothing new is asked again later, not at once.
         let pages = feed.pages[.trades, default: 0] + 1
         feed.pages[.trades] = pages
         // The venue's answers may lag behind its streams: an empty answer to a known hole is tried again.
-        let complete = rows.count < limit && (range.upperBound == .max || !rows.isEmpty || feed.attempts[.trades, default: 0] >= 3)
-        let result = feed.trades.filled(rows.map { ($0.id, $0) }, isAll: complete)
+        let complete = page.count < limit && (range.upperBound == .max || page.count > 0 || feed.attempts[.trades, default: 0] >= 3)
+        let result = feed.trades.filled(page.rows.map { ($0.id, $0) }, isAll: complete)
         tell(result, feed)
         guard let next = result.next else {
             feed.pages[.trades] = nil
@@ -407,7 +409,7 @@ public final class MarketData {
         let lost = result.lost.reduce(Int64(0)) { $0 + ($1.upperBound - $1.lowerBound) }
         if lost > 0 {
             lostTrades += lost
-            sink.log(.warning, "\(lost) trades of \(feed.symbol) are lost: the venue doesn't have them any more")
+            sink.log(.warning, "\(lost) trades of \(feed.symbol) are lost: the venue doesn't have them any more, or not exactly")
         }
     }
 
@@ -430,8 +432,8 @@ public final class MarketData {
             switch reply {
             case .success(let value):
                 do throws(StreamFault) {
-                    let rows = try RestRows.candles(value)
-                    return self.filled(feed, interval, rows, isAll: rows.count < limit, flags: flags)
+                    let page = try RestRows.candles(value)
+                    return self.filled(feed, interval, page.rows, isAll: page.count < limit, flags: flags)
                 } catch {
                     failure = VenueFailure(.notDone, message: "\(error)")
                 }
@@ -473,16 +475,21 @@ public final class MarketData {
         requests.get(MarketQuestion.depth(product, feed.symbol)) { [weak self, weak feed] reply in
             guard let self, let feed, !self.stopped, feed.epoch == epoch, feed.depth?.isLive == false else { return }
             guard case .success(let value) = reply, let snapshot = try? RestRows.depth(value) else {
-                feed.depth?.snapshotFailed()
+                var failure: VenueFailure?
+                if case .failure(let why) = reply { failure = why }
+                // Dear and asked for by many at once after a loss: later each time, and without an end.
+                if feed.attempts[.depth, default: 0] >= 6 { feed.attempts[.depth] = 5 }
+                _ = self.again(.depth, feed, after: failure) { [weak self] in self?.fetchDepth(feed, serial) }
                 return
             }
+            feed.attempts[.depth] = nil
             switch feed.depth?.join(snapshot, connection: serial) {
             case .live:
                 guard let book = feed.depth?.book, let last = feed.depth?.lastID else { return }
                 for listener in feed.listeners where listener.channels.contains(.depth) {
                     self.sink.depth(
                         listener.instrument, bids: Array(book.bids.prefix(1_000)), asks: Array(book.asks.prefix(1_000)), sequence: last, whole: true,
-                        time: self.requests.venueTime)
+                        time: 0)
                 }
             case .tooOld, .hole:
                 _ = self.reactor.after(250_000_000) { [weak self, weak feed] in
@@ -543,7 +550,7 @@ public final class MarketData {
             feed.isAsking = false
             guard !self.stopped, feed.epoch == epoch else { return }
             var candle: Candle?
-            if case .success(let value) = reply { candle = (try? RestRows.candles(value))?.last }
+            if case .success(let value) = reply { candle = (try? RestRows.candles(value))?.rows.last }
             let now = self.reactor.now()
             var missed = true  // Neither way answers: nothing speaks for the stream.
             if let candle {

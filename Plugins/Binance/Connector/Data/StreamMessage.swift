@@ -76,6 +76,8 @@ public struct MarkMessage: Equatable, Sendable {
 public enum StreamMessage: Equatable, Sendable {
     case kline(KlineMessage)
     case trade(TradeMessage)
+    /// A trade whose price or quantity can't be told exactly: its number counts, nothing else of it does.
+    case lostTrade(SymbolKey, id: Int64, StreamFault)
     case ticker(TickerMessage)
     case depth(DepthMessage)
     case mark(MarkMessage)

@@ -44,7 +44,7 @@ public final class StreamParser {
             return .other
         }
         guard kind.kind == .string else { throw .wrongKind("e") }
-        if kind.equals("aggTrade", bytes) { return .trade(try trade(fields, bytes)) }
+        if kind.equals("aggTrade", bytes) { return try trade(fields, bytes) }
         if kind.equals("bookTicker", bytes) { return .ticker(try ticker(fields, bytes)) }
         if kind.equals("depthUpdate", bytes) { return .depth(try depth(fields, bytes)) }
         if kind.equals("kline", bytes) { return try kline(fields, bytes) }
@@ -58,13 +58,22 @@ public final class StreamParser {
         return symbol
     }
 
-    private func trade(_ fields: Fields, _ bytes: borrowing Span<UInt8>) throws(StreamFault) -> TradeMessage {
-        let trade = TradeMessage(
-            symbol: try symbol(fields, bytes), id: try fields.need(.a, "a").whole(bytes, "a"), price: try fields.need(.p, "p").fixed(bytes, "p"),
-            quantity: try fields.need(.q, "q").fixed(bytes, "q"), time: try fields.need(.T, "T").whole(bytes, "T"),
-            lastTrade: try fields.need(.l, "l").whole(bytes, "l"), buyerIsMaker: try fields.need(.m, "m").flag("m"))
+    private func trade(_ fields: Fields, _ bytes: borrowing Span<UInt8>) throws(StreamFault) -> StreamMessage {
+        var trade = TradeMessage(
+            symbol: try symbol(fields, bytes), id: try fields.need(.a, "a").whole(bytes, "a"), price: 0, quantity: 0,
+            time: try fields.need(.T, "T").whole(bytes, "T"), lastTrade: try fields.need(.l, "l").whole(bytes, "l"),
+            buyerIsMaker: try fields.need(.m, "m").flag("m"))
+        do throws(StreamFault) {
+            trade.price = try fields.need(.p, "p").fixed(bytes, "p")
+            trade.quantity = try fields.need(.q, "q").fixed(bytes, "q")
+        } catch {
+            switch error {
+            case .inexact, .outOfRange: return .lostTrade(trade.symbol, id: trade.id, error)
+            default: throw error
+            }
+        }
         guard trade.price > 0, trade.quantity >= 0 else { throw .contradiction("a trade at \(Fixed(raw: trade.price)) for \(Fixed(raw: trade.quantity))") }
-        return trade
+        return .trade(trade)
     }
 
     private func ticker(_ fields: Fields, _ bytes: borrowing Span<UInt8>) throws(StreamFault) -> TickerMessage {

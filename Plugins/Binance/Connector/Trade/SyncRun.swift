@@ -284,7 +284,7 @@ extension TradeDesk {
         if let problem { throw problem.pluginError }
         // Connecting: the answer comes once the user stream stands, so that nothing falls between the two.
         waitingSyncs.append((since, request))
-        _ = venue.reactor.after(8_000_000_000) { [weak self] in
+        _ = venue.reactor.after(4_000_000_000) { [weak self] in
             guard let self, let place = self.waitingSyncs.firstIndex(where: { $0.request.id == request.id }) else { return }
             self.waitingSyncs.remove(at: place).request.done(PluginError(.network, "no connection to Binance yet"))
         }

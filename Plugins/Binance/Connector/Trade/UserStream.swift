@@ -8,6 +8,7 @@ final class UserStream {
     private var listenKey: String?
     private var keepAlive: UInt64?
     private var fetching = false
+    private var clockRefused = false
     private static let keepAliveEvery: Int64 = 1_500_000_000_000  // 25 min; the venue's limit is 60
 
     init(_ desk: TradeDesk) { self.desk = desk }
@@ -35,11 +36,16 @@ final class UserStream {
             api.send("userDataStream.subscribe.signature", Parameters(), weight: 2, urgency: .settle, on: socket) { [weak self] reply in
                 guard let self else { return ready(false) }
                 switch reply {
-                case .success: ready(true)
+                case .success:
+                    self.clockRefused = false
+                    ready(true)
                 // -2035: it is subscribed already.
                 case .failure(let failure) where failure.code == -2035: ready(true)
                 case .failure(let failure) where failure.treatment == .clock:
-                    self.venue.measureClock { known in ready(false) }
+                    // Measured anew, then tried again; a venue that goes on refusing is told about.
+                    if self.clockRefused, !api.isUp { self.desk.note(problem: failure) }
+                    self.clockRefused = true
+                    self.venue.measureClock { _ in ready(false) }
                 case .failure(let failure):
                     if !api.isUp { self.desk.note(problem: failure) }
                     ready(false)

@@ -92,6 +92,8 @@ struct Book {
     var disagrees = false
     var toldThirdAsset = false
     var staleAlerted = false
+    /// Every feed that serves this book says that it is down.
+    var feedDown = false
     var openSignals: [DecisionRecord.Signal] = []
     var openRegime: UInt32 = 0
     var isDirty = false

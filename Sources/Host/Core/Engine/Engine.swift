@@ -35,6 +35,8 @@ public final class Engine {
     let portCount: Int
     /// Broker slot of a port; -1: no broker.
     let brokerOfPort: [Int]
+    /// Connections that a feed has reported as down, by port.
+    var feedLinksDown: [Int: Set<String>] = [:]
     var isRestored = false
     var savedLearner: [UInt8] = []
 

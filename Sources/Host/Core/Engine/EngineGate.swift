@@ -59,6 +59,8 @@ extension Engine {
             refuse(book, refusal)
         }
         rearm(book, nextCheck: 0)
+        // What was due and fell into a silence is made good soon after it, not at the next regular time.
+        if refusal.rule == .staleMarket || refusal.rule == .linkDown || refusal.rule == .notSynced { armWatchdogSoon(book) }
     }
 
     /// The first look comes after the longest interval: a start is no reason to ask.

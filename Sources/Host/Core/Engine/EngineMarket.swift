@@ -10,6 +10,10 @@ extension Engine {
         guard id < stride else { return }
         let route = routes + (port &* stride &+ id)
         let first = Int(route.pointee.firstBook)
+        if event.pointee.flags & Engine.historyFlags != 0, kind == KEEL_EV_TRADE || kind == KEEL_EV_BAR {
+            for place in first..<(first &+ Int(route.pointee.bookCount)) { history(event, kind, books + Int(routeBooks[place])) }
+            return
+        }
         for place in first..<(first &+ Int(route.pointee.bookCount)) {
             let book = books + Int(routeBooks[place])
             switch kind {
@@ -125,7 +129,7 @@ extension Engine {
         if core.pointee.busTopics & 1 != 0 { publishTick(book, price: price, quantity: 0, side: KEEL_SIDE_NONE) }
     }
 
-    private func isSound(_ bar: UnsafePointer<keel_ev_bar>) -> Bool {
+    func isSound(_ bar: UnsafePointer<keel_ev_bar>) -> Bool {
         let value = bar.pointee.bar
         return value.low > 0 && value.high >= value.low && value.open >= value.low && value.open <= value.high && value.close >= value.low
             && value.close <= value.high && value.volume.hi >= 0 && bar.pointee.duration > 0 && value.open_time > 0
@@ -158,7 +162,7 @@ extension Engine {
     }
 
     @inline(never)
-    private func countBad(_ book: UnsafeMutablePointer<Book>) {
+    func countBad(_ book: UnsafeMutablePointer<Book>) {
         book.pointee.bad &+= 1
         if book.pointee.bad == 1 {
             alert(.warning, "malformed", book, "the feed of \(book.pointee.symbol) delivers prices that cannot be; they are left out")
@@ -191,7 +195,7 @@ extension Engine {
 
     /// Shows the event to the deciders; KEEL_GATE_ASKED if the one that would be asked wants to be.
     @inline(__always)
-    private func observe(_ event: UnsafePointer<keel_event>, _ book: UnsafeMutablePointer<Book>) -> UInt32 {
+    func observe(_ event: UnsafePointer<keel_event>, _ book: UnsafeMutablePointer<Book>) -> UInt32 {
         var bits: UInt32 = 0
         let observers = book.pointee.observers
         for index in 0..<book.pointee.observerCount {

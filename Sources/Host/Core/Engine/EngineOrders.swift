@@ -29,7 +29,7 @@ extension Engine {
         context.killed = core.pointee.killed
         context.gateClosed = core.pointee.gateClosed || core.pointee.stopping
         context.ledgerFailed = core.pointee.ledgerFailed
-        context.linkUp = !broker.pointee.linkDown
+        context.linkUp = !broker.pointee.linkDown && !book.pointee.feedDown
         context.synced = broker.pointee.synced
         context.agreed = broker.pointee.agreed && !book.pointee.disagrees
         context.inDoubt = book.inDoubt

@@ -415,6 +415,7 @@ extension Engine {
         if state != KEEL_LINK_UP {
             alert(.warning, "link", "\(plan.ports[port].name)\(name.isEmpty ? "" : " (\(name))") is \(state == KEEL_LINK_DOWN ? "down" : "degraded")")
         }
+        feedLink(name, state, from: port)
         guard brokerOfPort[port] >= 0 else { return }
         let slot = brokers + brokerOfPort[port]
         if let index = slot.pointee.links.firstIndex(where: { $0.name == name }) {
