@@ -12,6 +12,11 @@ struct ExchangeSettings {
     /// Between two steps of the market.
     var step: Int64 = 250
     var past = Past()
+    /// Days of one-minute bars before the start.
+    var minuteDays: Int64 {
+        get { past.minutes }
+        set { past.minutes = newValue }
+    }
     var accounts: [AccountPlan] = AccountPlan.standard
     /// The symbols that are traded; nil: all there are.
     var symbols: [String]?
