@@ -10,7 +10,7 @@ enum Main {
     ]
     /// Venues that read their own options.
     static let others: [(name: String, about: String, run: @Sendable ([String]) throws -> Void)] = [
-        ("binance", "Binance spot and USD-M futures", { try runBinance($0) })
+        ("binance", "Binance spot and USD-M futures", { try $0.contains("--control") ? runControlledBinance($0) : runBinance($0) })
     ]
 
     static func main() {

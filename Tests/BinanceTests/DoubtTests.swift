@@ -152,5 +152,11 @@ import Testing
         #expect(!rig.events.contains { $0.linkName == "trading" && $0.link?.state == KEEL_LINK_DOWN }, "\(rig.events)")
         let (id, _) = try rig.submit(.market, .buy, "0.01")
         try rig.expect(id, KEEL_ORDER_FILLED)
+        // A connection's day is over: the same, without being told.
+        rig.jump(ManagedSocket.usualLife)
+        rig.run(for: 2.5)
+        let third = try rig.instance.describe()["trading_connections"].int
+        #expect(third == 3)
+        #expect(!rig.events.contains { $0.linkName == "trading" && $0.link?.state == KEEL_LINK_DOWN })
     }
 }

@@ -95,9 +95,11 @@ import Testing
     @Test("filters are enforced before anything is sent, and named")
     func filters() throws {
         let rig = try TradingRig()
+        // The average price, which some of them are measured by, is asked for at the start.
+        rig.run(for: 0.3)
         for (features, quantity, limit, word) in [
             (OrderFeatures.limit, "0.00001", "90000", "NOTIONAL"), (.limit, "9001", "90000", "LOT_SIZE"), (.limit, "0.01", "2000000", "PRICE_FILTER"),
-            (.market, "121", "0", "MARKET_LOT_SIZE"), (.limit, "100", "95000", "NOTIONAL"),
+            (.market, "121", "0", "MARKET_LOT_SIZE"), (.limit, "100", "95000", "NOTIONAL"), (.market, "0.00002", "0", "NOTIONAL"), (.limit, "0.001", "700000", "PERCENT_PRICE"),
         ] {
             do {
                 try rig.submit(features, .buy, quantity, limit: limit)

@@ -34,6 +34,11 @@ public final class WebSocketPeer {
     @discardableResult
     public func send(text: String) -> Bool { sendFrame(.text, text.utf8) }
     @discardableResult
+    public func send(binary: some Collection<UInt8>) -> Bool { sendFrame(.binary, binary) }
+    /// Bytes as they are, whole frames or not: for stand-ins that misbehave.
+    @discardableResult
+    public func send(raw: [UInt8]) -> Bool { isOpen && connection.stream.send(raw) }
+    @discardableResult
     public func ping(_ payload: [UInt8] = []) -> Bool { sendFrame(.ping, payload.prefix(125)) }
 
     private func sendFrame(_ opcode: WebSocketOpcode, _ payload: some Collection<UInt8>) -> Bool {

@@ -24,6 +24,7 @@ public final class TradeDesk {
     var makers: [OrderID: Order] = [:]
     /// Those of them whose time as makers is over.
     var waited: Set<OrderID> = []
+    private var pricing: Set<String> = []
     /// Trades told, by symbol; for the ones of orders that have no ticket any more.
     var told = TradeMemory()
     var syncs: [SyncRun] = []
@@ -100,6 +101,7 @@ public final class TradeDesk {
         user?.start()
         if product == .futures { api.start() }
         if watchTimer == nil { startWatch() }
+        for listing in venue.symbols.all.prefix(10) where listing.rules != nil { freshen(listing) }
     }
 
     private func setUpAgain(_ failure: VenueFailure) {
@@ -209,6 +211,8 @@ public final class TradeDesk {
         settling = []
         fetching = []
         outsiders = [:]
+        pricing = []
+        waited = []
         told = TradeMemory()
         linkTold = nil
     }
@@ -225,6 +229,7 @@ public final class TradeDesk {
                 : PluginError(.network, "not sent: the venue's filters are not loaded yet")
         }
         try order.check(against: listing.instrument)
+        freshen(listing)
         try rules.check(order, product, context(listing, order))
         if let refusal = extras?.refusal(listing) { throw refusal }
         let maker = venue.settings.makerFirst != nil && order.features == [.limit]
@@ -247,6 +252,20 @@ public final class TradeDesk {
         if let known = venue.symbols.listing(instrument) { return known }
         guard let found = host.instrument(instrument) else { throw .notFound("instrument \(instrument) is not known") }
         return try venue.symbols.meet(found)
+    }
+
+    /// The price that market orders and percent filters are measured by, for the next order; this one never waits for it.
+    private func freshen(_ listing: Listing) {
+        guard venue.now &- listing.referenceAt > 60_000_000_000, pricing.insert(listing.symbol).inserted else { return }
+        var parameters = Parameters()
+        parameters.add("symbol", listing.symbol)
+        let call = Call("GET", venue.path(product == .spot ? "avgPrice" : "premiumIndex"), parameters, weight: product == .spot ? 2 : 1)
+        venue.rest.send(call) { [weak self] reply in
+            guard let self else { return }
+            self.pricing.remove(listing.symbol)
+            guard case .success(let value) = reply, let price = Fixed.cut(value.find(self.product == .spot ? "price" : "markPrice")?.asText) else { return }
+            listing.refer(price, at: self.venue.now)
+        }
     }
 
     private func context(_ listing: Listing, _ order: Order) -> SymbolRules.Context {

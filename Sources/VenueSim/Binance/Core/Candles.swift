@@ -151,6 +151,17 @@ struct Series: Codable {
         bars[bars.count - 1].take(trade)
     }
 
+    func since(_ start: Int64, most: Int) -> [[Int128]] { bars.filter { $0.open + interval > start }.suffix(most).map(\.numbers) }
+
+    /// Puts saved bars in the place of the own ones from there on.
+    mutating func restore(_ saved: [[Int128]]) {
+        let made = saved.compactMap { Candle(numbers: $0) }
+        guard let first = made.first else { return }
+        bars.removeAll { $0.open >= first.open }
+        if let last = bars.last, last.open + interval < first.open { bars.removeAll() }
+        bars += made
+    }
+
     /// The bars that overlap a span.
     func from(_ start: Int64, to end: Int64) -> ArraySlice<Candle> {
         guard let first = bars.first, end > start, end > first.open else { return [] }
@@ -160,6 +171,12 @@ struct Series: Codable {
     }
 }
 
+/// How many days of bars there are at the start.
+struct Past: Codable {
+    var minutes: Int64 = 3
+    var days: Int64 = 500
+}
+
 /// The bars of a symbol at four lengths; every other interval is put together from the coarsest that fits.
 struct Candles: Codable {
     private(set) var seconds = Series(interval: 1_000, kept: 4_000)
@@ -167,8 +184,8 @@ struct Candles: Codable {
     private(set) var hours = Series(interval: Interval.hour, kept: 2_500)
     private(set) var days = Series(interval: Interval.day, kept: 1_200)
 
-    /// Makes a past up to `now` from the walk: `depth` days of minutes, sixty of hours, five hundred of days.
-    init(_ walk: PriceWalk, rules: SymbolRules, now: Int64, minuteDays: Int64) {
+    /// Makes a past up to `now` from the walk: so many days of minutes, sixty of hours, five hundred of days, or less.
+    init(_ walk: PriceWalk, rules: SymbolRules, now: Int64, past: Past) {
         func tick(_ price: Double) -> Int64 { max(rules.tick, down(Int64(price * 100_000_000), to: rules.tick)) }
         func bar(_ open: Int64, _ length: Int64, _ parts: Int64) -> Candle {
             var made = Candle(open: open, price: tick(walk.price(open)))
@@ -189,17 +206,17 @@ struct Candles: Codable {
             return made
         }
         let today = now / Interval.day * Interval.day
-        let minutesFrom = today - minuteDays * Interval.day
-        let hoursFrom = today - 60 * Interval.day
+        let minutesFrom = today - past.minutes * Interval.day
+        let hoursFrom = today - min(60, past.days) * Interval.day
         let thisMinute = now / Interval.minute * Interval.minute
-        for open in stride(from: minutesFrom, to: thisMinute, by: Int(Interval.minute)) { minutes.append(bar(open, Interval.minute, 4)) }
+        for open in stride(from: minutesFrom, to: thisMinute, by: Int(Interval.minute)) { minutes.append(bar(open, Interval.minute, 2)) }
         minutes.append(Candle(open: thisMinute, price: minutes.bars.last?.last ?? tick(walk.price(thisMinute))))
         seconds.append(Candle(open: now / 1_000 * 1_000, price: tick(walk.price(now))))
         for open in stride(from: hoursFrom, through: now, by: Int(Interval.hour)) {
-            hours.append(open < minutesFrom ? bar(open, Interval.hour, 12) : Self.joined(minutes.from(open, to: open + Interval.hour), open))
+            hours.append(open < minutesFrom ? bar(open, Interval.hour, 4) : Self.joined(minutes.from(open, to: open + Interval.hour), open))
         }
-        for open in stride(from: today - 500 * Interval.day, through: now, by: Int(Interval.day)) {
-            days.append(open < hoursFrom ? bar(open, Interval.day, 24) : Self.joined(hours.from(open, to: open + Interval.day), open))
+        for open in stride(from: today - past.days * Interval.day, through: now, by: Int(Interval.day)) {
+            days.append(open < hoursFrom ? bar(open, Interval.day, 8) : Self.joined(hours.from(open, to: open + Interval.day), open))
         }
     }
 
@@ -225,6 +242,20 @@ struct Candles: Codable {
         days.reach(time)
     }
 
+    /// What isn't made by the walk: the bars since the start, of the seconds only the last ones.
+    func saved(since start: Int64) -> [[[Int128]]] {
+        let early = start - Exchange.warmUp * 1_000
+        return [seconds.since(early, most: 300), minutes.since(early, most: .max), hours.since(early, most: .max), days.since(early, most: .max)]
+    }
+
+    mutating func restore(_ saved: [[[Int128]]]) {
+        guard saved.count == 4 else { return }
+        seconds.restore(saved[0])
+        minutes.restore(saved[1])
+        hours.restore(saved[2])
+        days.restore(saved[3])
+    }
+
     private func source(_ interval: Interval) -> Series {
         switch interval {
         case .s1: seconds
@@ -248,14 +279,14 @@ struct Candles: Codable {
         var opens: [Int64] = []
         if let start {
             var open = interval.start(max(start, earliest))
-            if open < max(start, earliest) { open = interval.next(open) }
+            if open < start { open = interval.next(open) }
             while open <= last, opens.count < limit {
                 opens.append(open)
                 open = interval.next(open)
             }
         } else {
             var open = last
-            while open >= earliest, opens.count < limit {
+            while interval.next(open) > earliest, opens.count < limit {
                 opens.append(open)
                 open = interval.start(open - 1)
             }

@@ -22,11 +22,11 @@ final class Listing {
     let walk: PriceWalk
     private let seed: UInt64
 
-    init(_ rules: SymbolRules, seed: UInt64, now: Int64, minuteDays: Int64) {
+    init(_ rules: SymbolRules, seed: UInt64, now: Int64, past: Past) {
         self.rules = rules
         self.seed = mixed(seed, rules.name, 17)
         walk = PriceWalk(seed: seed, symbol: rules.name, base: Double(rules.start) / 100_000_000)
-        candles = Candles(walk, rules: rules, now: now, minuteDays: minuteDays)
+        candles = Candles(walk, rules: rules, now: now, past: past)
     }
 
     /// What the house believes in, in ticks.

@@ -47,4 +47,12 @@ struct Tape: Codable {
     }
 
     var last: Trade? { trades.last }
+
+    /// The same with its latest trades only.
+    func recent(_ count: Int) -> Tape {
+        var made = self
+        made.trades = Array(trades.suffix(count))
+        made.aggregates = Array(aggregates.suffix(count))
+        return made
+    }
 }

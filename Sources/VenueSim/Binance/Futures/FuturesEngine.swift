@@ -32,6 +32,10 @@ final class FuturesEngine: MakerSide {
     var funding: Int128 = 0
     var insurance: Int128 = 0
     var fundingRates: [String: [Int64: Int64]] = [:]
+    /// What becomes of orders while a check directs the exchange.
+    var script = CheckScenario.Orders.market
+    /// Amounts that positions are said to have, whatever they are.
+    var saidAmounts: [String: Int128] = [:]
     private var forcedRate: [String: Int64] = [:]
     private var lastFunding: Int64
     private var touched: [Int: Set<PositionKey>] = [:]
@@ -39,14 +43,14 @@ final class FuturesEngine: MakerSide {
     static let fundingPeriod: Int64 = 8 * Interval.hour
     static let asset = "USDT"
 
-    init(seed: UInt64, now: Int64, accounts: [Account], symbols: [SymbolRules] = SymbolRules.futures, minuteDays: Int64 = 3) {
+    init(seed: UInt64, now: Int64, accounts: [Account], symbols: [SymbolRules] = SymbolRules.futures, past: Past = Past()) {
         self.seed = mixed(seed, "futures", 0)
         self.now = now
         self.accounts = accounts
         names = symbols.map(\.name)
         lastFunding = now / Self.fundingPeriod
         // The same walk as on spot, so that the two products tell of one market.
-        for rules in symbols { listings[rules.name] = Listing(rules, seed: mixed(seed, "spot", 0), now: now, minuteDays: minuteDays) }
+        for rules in symbols { listings[rules.name] = Listing(rules, seed: mixed(seed, "spot", 0), now: now, past: past) }
     }
 
     func listing(_ name: String) throws(Refusal) -> Listing {
@@ -141,6 +145,8 @@ final class FuturesEngine: MakerSide {
         for id in openAlgos.sorted() { if let algo = algos[id], algo.timeInForce == .gtd, algo.goodTill <= now { endAlgo(algo, "EXPIRED") } }
     }
 
+    func resumeFunding(at time: Int64) { lastFunding = time / Self.fundingPeriod }
+
     // MARK: accounts
 
     func touch(_ account: Int, _ key: PositionKey?) {
@@ -188,7 +194,7 @@ final class FuturesEngine: MakerSide {
         payHouse(listing, taker, trade)
     }
 
-    private func payHouse(_ listing: Listing, _ side: Side, _ trade: Trade) {
+    func payHouse(_ listing: Listing, _ side: Side, _ trade: Trade) {
         let worth = money(trade.price, trade.quantity)
         houseCash += side == .buy ? -worth : worth
         houseHolds[listing.rules.name, default: 0] += side == .buy ? trade.quantity : -trade.quantity
@@ -229,7 +235,7 @@ final class FuturesEngine: MakerSide {
     }
 
     /// Books one trade for one of its orders: position, realised profit, fee, events.
-    private func settle(_ order: FuturesOrder, _ listing: Listing, _ trade: Trade, isMaker: Bool) {
+    func settle(_ order: FuturesOrder, _ listing: Listing, _ trade: Trade, isMaker: Bool) {
         let account = accounts[order.account]
         let key = PositionKey(symbol: order.symbol, side: order.positionSide)
         let realized = move(account, key, order.side, trade)
@@ -297,6 +303,8 @@ final class FuturesEngine: MakerSide {
     /// Lets an admitted order meet the book.
     func work(_ order: FuturesOrder, _ listing: Listing) {
         emit(order.account, orderUpdate(order, "NEW"))
+        if case .fill(let parts) = script { return fillOutside(order, parts: parts) }
+        if script == .rest { return }
         execute(again: order, listing)
     }
 

@@ -139,8 +139,8 @@ extension FuturesEngine {
             if draft.price < rules.minPrice { throw Refusal(-4013, "Price less than min price.") }
             let up = Int64(clamping: share(Int128(mark), rules.upFactor))
             let low = Int64(clamping: share(Int128(mark), rules.downFactor))
-            if draft.side == .buy, draft.price > up { throw Refusal(-4016, "Limit price can't be higher than \(decimalText(up, rules.priceDigits)).") }
-            if draft.side == .sell, draft.price < low { throw Refusal(-4024, "Limit price can't be lower than \(decimalText(low, rules.priceDigits)).") }
+            if script == .market, draft.side == .buy, draft.price > up { throw Refusal(-4016, "Limit price can't be higher than \(decimalText(up, rules.priceDigits)).") }
+            if script == .market, draft.side == .sell, draft.price < low { throw Refusal(-4024, "Limit price can't be lower than \(decimalText(low, rules.priceDigits)).") }
         }
         if let id = draft.clientID, isTaken(account, rules.name, id) { throw Refusal(-4116, "ClientOrderId is duplicated.") }
         if openOrders(account.number, rules.name).count >= rules.mostOrders { throw Refusal(-2025, "Reach max open order limit.") }
@@ -163,6 +163,7 @@ extension FuturesEngine {
                 throw Refusal(-2027, "Exceeded the maximum allowable position at current leverage.")
             }
         }
+        guard script == .market else { return }
         let crosses = draft.side == .buy ? listing.book.bestAsk.map { draft.price >= $0 } ?? false : listing.book.bestBid.map { draft.price <= $0 } ?? false
         if draft.timeInForce == .gtx, crosses {
             throw Refusal(-5022, "Due to the order could not be executed as maker, the Post Only order will be rejected. The order will not be recorded in the order history")

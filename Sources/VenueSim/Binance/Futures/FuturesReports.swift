@@ -309,7 +309,7 @@ extension FuturesEngine {
         return Out.object { out in
             out.text("symbol", key.symbol)
             out.text("positionSide", key.side.rawValue)
-            out.decimal("positionAmt", position.amount, digits(key.symbol).quantity)
+            out.decimal("positionAmt", saidAmounts[key.symbol] ?? Int128(position.amount), digits(key.symbol).quantity)
             out.decimal("entryPrice", position.entry)
             out.decimal("breakEvenPrice", breakEven(account, position))
             out.decimal("markPrice", mark)
@@ -373,7 +373,7 @@ extension FuturesEngine {
                 }
             ]))
             let shown = names.flatMap { keys(account, $0) }.filter { key in
-                version == 2 || position(account, key).amount != 0 || openOrders(account.number, key.symbol).contains { $0.positionSide == key.side }
+                version == 2 || position(account, key).amount != 0 || saidAmounts[key.symbol] != nil || openOrders(account.number, key.symbol).contains { $0.positionSide == key.side }
             }
             out.put("positions", Out.list(shown) { positionRow(account, $0, version: version) })
         }
@@ -390,7 +390,7 @@ extension FuturesEngine {
         return Out.object { out in
             out.text("symbol", key.symbol)
             out.text("positionSide", key.side.rawValue)
-            out.decimal("positionAmt", position.amount, digits(key.symbol).quantity)
+            out.decimal("positionAmt", saidAmounts[key.symbol] ?? Int128(position.amount), digits(key.symbol).quantity)
             out.decimal("unrealizedProfit", position.profit(at: mark))
             if isIsolated { out.decimal("isolatedMargin", position.isolated + position.profit(at: mark)) } else { out.text("isolatedMargin", "0") }
             out.decimal("notional", position.amount < 0 ? -notional : notional)

@@ -201,7 +201,7 @@ extension FuturesEngine {
         if let name = try params.optional("symbol") { wanted = [try listing(name).rules.name] }
         let state = margin(account)
         let shown = wanted.flatMap { keys(account, $0) }.filter { key in
-            version == 2 || position(account, key).amount != 0 || openOrders(account.number, key.symbol).contains { $0.positionSide == key.side }
+            version == 2 || position(account, key).amount != 0 || saidAmounts[key.symbol] != nil || openOrders(account.number, key.symbol).contains { $0.positionSide == key.side }
         }
         return Out.list(shown) { risk(account, $0, state, version: version) }
     }

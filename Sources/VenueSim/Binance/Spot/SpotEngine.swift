@@ -30,14 +30,16 @@ final class SpotEngine: MakerSide {
     var fees: [String: Int128] = [:]
     /// In 1e-8: what part of its usual quantity the house quotes.
     var liquidity: Int64 = one
+    /// What becomes of orders while a check directs the exchange.
+    var script = CheckScenario.Orders.market
     private var touchedAssets: [Int: Set<String>] = [:]
 
-    init(seed: UInt64, now: Int64, accounts: [Account], symbols: [SymbolRules] = SymbolRules.spot, minuteDays: Int64 = 3) {
+    init(seed: UInt64, now: Int64, accounts: [Account], symbols: [SymbolRules] = SymbolRules.spot, past: Past = Past()) {
         self.seed = seed
         self.now = now
         self.accounts = accounts
         names = symbols.map(\.name)
-        for rules in symbols { listings[rules.name] = Listing(rules, seed: mixed(seed, "spot", 0), now: now, minuteDays: minuteDays) }
+        for rules in symbols { listings[rules.name] = Listing(rules, seed: mixed(seed, "spot", 0), now: now, past: past) }
     }
 
     func listing(_ name: String) throws(Refusal) -> Listing {
@@ -68,7 +70,7 @@ final class SpotEngine: MakerSide {
     }
 
     /// The house traded on `side` against a user.
-    private func payHouse(_ rules: SymbolRules, _ side: Side, _ price: Int64, _ quantity: Int64) {
+    func payHouse(_ rules: SymbolRules, _ side: Side, _ price: Int64, _ quantity: Int64) {
         let sign: Int128 = side == .buy ? 1 : -1
         house[rules.base, default: 0] += sign * Int128(quantity)
         house[rules.quote, default: 0] -= sign * money(price, quantity)
@@ -122,7 +124,7 @@ final class SpotEngine: MakerSide {
     }
 
     /// Books one trade for one of its two orders: money, fee, events.
-    private func settle(_ order: SpotOrder, _ listing: Listing, _ trade: Trade, isMaker: Bool) {
+    func settle(_ order: SpotOrder, _ listing: Listing, _ trade: Trade, isMaker: Bool) {
         let rules = listing.rules
         let account = accounts[order.account]
         let worth = money(trade.price, trade.quantity)
@@ -227,6 +229,8 @@ final class SpotEngine: MakerSide {
     /// Lets an order meet the book: what is left rests, expires, or was filled.
     func work(_ order: SpotOrder, _ listing: Listing) {
         order.workingTime = now
+        if case .fill(let parts) = script { return fillOutside(order, parts: parts) }
+        if script == .rest { return }
         if order.timeInForce == .fok, order.type.hasPrice {
             let there = listing.book.estimate(order.side, quantity: order.remaining, limit: order.price).quantity
             if there < order.remaining { return end(order, .expired, "EXPIRED", reason: "UNFILLED_FOK_ORDER_EXPIRED") }

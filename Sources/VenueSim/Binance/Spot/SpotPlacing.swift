@@ -113,7 +113,7 @@ extension SpotEngine {
             guard draft.quantity >= rules.minQuantity, draft.quantity <= rules.maxQuantity, draft.quantity % rules.step == 0 else { throw .filter("LOT_SIZE") }
             if !draft.type.hasPrice, draft.quantity > rules.mostMarket { throw .filter("MARKET_LOT_SIZE") }
         }
-        if draft.type.hasPrice {
+        if draft.type.hasPrice, script == .market {
             guard Int128(draft.price) <= share(Int128(average), rules.upFactor), Int128(draft.price) >= share(Int128(average), rules.downFactor) else {
                 throw .filter("PERCENT_PRICE_BY_SIDE")
             }
@@ -145,6 +145,7 @@ extension SpotEngine {
     }
 
     func checkMarket(_ draft: SpotDraft, _ listing: Listing) throws(Refusal) {
+        guard script == .market else { return }
         if draft.type.isConditional {
             let waitsForRise = draft.type.isStop == (draft.side == .buy)
             let last = listing.last(now)

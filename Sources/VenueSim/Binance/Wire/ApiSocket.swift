@@ -67,9 +67,8 @@ final class ApiSocket {
         let name = table[request.method]
         let routes = product == .spot ? SpotRoutes.table : FuturesRoutes.table
         guard let name, let route = routes[name] else { return handleSession(request) }
-        let fault = server.faults.next(name, product: product, isOrder: route.isOrder, channel: .socket, time: exchange.now)
-        server.carry(
-            fault, drop: { [weak self] in self?.peer.drop() },
+        server.perform(
+            name, route, product, .socket, drop: { [weak self] in self?.peer.drop() },
             refuse: { [weak self] refusal in self?.send(request.id, status: refusal.status, error: refusal, limits: nil) },
             run: { [weak self] in self?.answer(request, route) },
             send: { [weak self] answer in if let answer { self?.peer.send(text: answer.bytes) } })
@@ -102,6 +101,7 @@ final class ApiSocket {
 
     private func handleSession(_ request: Request) {
         do throws(Refusal) {
+            if let refusal = server.check?.sessionRefusal(request.method) { throw refusal }
             try limits.charge(2, now: exchange.now)
             let result = try session(request)
             peer.send(text: envelope(request.id, 200, limits: request.saysLimits ? limits.rows(nil, now: exchange.now) : nil) { $0.put("result", result) }.bytes)

@@ -2,11 +2,13 @@ import PluginKit
 
 /// The exchange on its two ports: REST, market streams, WebSocket API, account events.
 final class ExchangeServer {
-    let exchange: Exchange
+    private(set) var exchange: Exchange
     let reactor: any Reactor
     private var servers: [Product: HTTPServer] = [:]
-    private let spotStreams: Streams
-    private let futuresStreams: Streams
+    private var spotStreams: Streams
+    private var futuresStreams: Streams
+    /// Set while `keel plugin check` directs the exchange.
+    var check: CheckDesk?
     private var markets: [ObjectIdentifier: MarketSocket] = [:]
     private var apis: [ObjectIdentifier: ApiSocket] = [:]
     var faults: Faults
@@ -34,26 +36,40 @@ final class ExchangeServer {
     func messagesPerSecond(_ product: Product) -> Int { product == .spot ? spotMessages : futuresMessages }
     func allowMessages(_ number: Int) { (spotMessages, futuresMessages) = (number, number) }
 
-    /// `since`: the loop's clock when the exchange's time was what it now is.
-    init(_ exchange: Exchange, spotPort: UInt16 = 0, futuresPort: UInt16 = 0, speed: Int64 = 1, since: Int64? = nil, on reactor: any Reactor) throws(NetError) {
+    /// `since`: a moment by the loop's clock and by the exchange's.
+    init(_ exchange: Exchange, spotPort: UInt16 = 0, futuresPort: UInt16 = 0, speed: Int64 = 1, since: (loop: Int64, time: Int64)? = nil, on reactor: any Reactor) throws(NetError) {
         self.exchange = exchange
         self.reactor = reactor
         self.speed = speed
-        loopStart = since ?? reactor.now()
-        timeStart = exchange.now
+        loopStart = since?.loop ?? reactor.now()
+        timeStart = since?.time ?? exchange.now
         faults = Faults(start: exchange.now)
         spotStreams = Streams(.spot, listings: exchange.spot.listings, symbols: exchange.spot.names)
         futuresStreams = Streams(.futures, listings: exchange.futures.listings, symbols: exchange.futures.names)
         servers[.spot] = try HTTPServer(port: spotPort, on: reactor) { [weak self] request in self?.handle(request, .spot) }
         servers[.futures] = try HTTPServer(port: futuresPort, on: reactor) { [weak self] request in self?.handle(request, .futures) }
-        exchange.spot.emit = { [weak self] account, event in self?.outbox.append((.spot, account, event)) }
-        exchange.futures.emit = { [weak self] account, event in self?.outbox.append((.futures, account, event)) }
+        wire()
+        control = ControlDesk(self)
+        watch()
+    }
+
+    private func wire() {
+        exchange.spot.emit = { [weak self] account, event in self?.take(.spot, account, event) }
+        exchange.futures.emit = { [weak self] account, event in self?.take(.futures, account, event) }
         exchange.futures.liquidated = { [weak self] symbol, event in self?.futuresStreams.liquidated(symbol, event) }
         let futures = exchange.futures
         futuresStreams.mark = { symbol, now in futures.markEvent(symbol, now) }
         exchange.changed = { [weak self] in self?.pump() }
-        control = ControlDesk(self)
-        watch()
+    }
+
+    /// Another exchange behind the same sockets: who reads streams reads on.
+    func replace(with fresh: Exchange) {
+        exchange = fresh
+        outbox = []
+        spotStreams = Streams(.spot, listings: fresh.spot.listings, symbols: fresh.spot.names)
+        futuresStreams = Streams(.futures, listings: fresh.futures.listings, symbols: fresh.futures.names)
+        wire()
+        for socket in ordered(markets) { socket.resubscribe() }
     }
 
     deinit { for timer in [pingTimer, clockTimer] { if let timer { reactor.cancelTimer(timer) } } }
@@ -77,7 +93,10 @@ final class ExchangeServer {
         control?.due(exchange.now)
         guard speed > 0 else { return }
         let elapsed = (reactor.now() - loopStart) / 1_000_000
-        advance(to: timeStart + elapsed * speed)
+        let time = timeStart + elapsed * speed
+        // Far behind: the machine slept, or was started long after its state was saved.
+        if time - exchange.now > 2 * Interval.hour { exchange.leap(to: time - Interval.minute) }
+        advance(to: time)
     }
 
     /// Up to a time, stopping where the scenario has something to do.
@@ -92,10 +111,20 @@ final class ExchangeServer {
         flush()
     }
 
+    func resubscribed(_ work: (MarketSocket) -> Void) { for socket in ordered(markets) { work(socket) } }
+
     // MARK: account events
 
+    /// Something of an account changed since this was last set to false.
+    var hasNews = false
+
+    private func take(_ product: Product, _ account: Int, _ event: Out) {
+        hasNews = true
+        outbox.append((product, account, event))
+    }
+
     func flush() {
-        guard !outbox.isEmpty else { return }
+        guard !outbox.isEmpty, !(check?.isHolding ?? false) else { return }
         let events = outbox
         outbox = []
         if losesEvents { return }
@@ -104,7 +133,7 @@ final class ExchangeServer {
     }
 
     private func send(_ events: [(product: Product, account: Int, event: Out)]) {
-        for (product, account, event) in events {
+        for (product, account, event) in check?.arranged(events) ?? events {
             for _ in 0..<(doublesEvents ? 2 : 1) {
                 switch product {
                 case .spot: for socket in ordered(apis) where socket.product == .spot { socket.personal(account, event) }
@@ -161,7 +190,7 @@ final class ExchangeServer {
             let pingFutures = now / 180_000_000_000 != (now - 10_000_000_000) / 180_000_000_000
             func check(_ product: Product, _ peer: WebSocketPeer, _ lastPong: Int64) {
                 if now - lastPong > (product == .spot ? 80_000_000_000 : 780_000_000_000) { return peer.close(code: 1008, reason: "Pong timeout") }
-                if product == .spot ? pingSpot : pingFutures { peer.ping(Array("\(self.exchange.now)".utf8)) }
+                if product == .spot ? pingSpot : pingFutures, self.check?.allowsPings ?? true { peer.ping(Array("\(self.exchange.now)".utf8)) }
             }
             for socket in self.markets.values { check(socket.product, socket.peer, socket.lastPong) }
             for socket in self.apis.values { check(socket.product, socket.peer, socket.lastPong) }
@@ -211,24 +240,56 @@ final class ExchangeServer {
 
     // MARK: requests
 
+    /// One call, with whatever goes wrong with it.
+    func perform<Answer>(
+        _ call: String, _ route: Route?, _ product: Product, _ channel: FaultRule.Channel, drop: @escaping () -> Void, refuse: @escaping (Refusal) -> Void,
+        run: @escaping () -> Answer, send: @escaping (Answer) -> Void
+    ) {
+        if let check {
+            switch check.verdict(call, route) {
+            case .pass: break
+            case .drop: return drop()
+            case .refuse(let refusal): return refuse(refusal)
+            case .never: return
+            case .aside:
+                check.aside.append { _ = run() }
+                return drop()
+            case .lost:
+                _ = run()
+                drop()
+                return flush()
+            case .mute:
+                let answer = run()
+                check.held.append { send(answer) }
+                return
+            }
+        }
+        carry(faults.next(call, product: product, isOrder: route?.isOrder ?? false, channel: channel, time: exchange.now), drop: drop, refuse: refuse, run: run, send: send)
+    }
+
     private func handle(_ request: HTTPServer.Request, _ product: Product) {
         tick()
         if request.path.hasPrefix("/control/") {
             control?.handle(request)
             return flush()
         }
-        if request.head["upgrade"] != nil { return upgrade(request, product) }
-        if let answer = listenKeyCall(request) { return reply(request.connection, answer) }
         let connection = request.connection
+        if let check, check.receive(request) { return }
+        if request.head["upgrade"] != nil { return upgrade(request, product) }
+        if request.path == "/fapi/v1/listenKey" {
+            return perform(
+                "\(request.head.method) \(request.path)", nil, .futures, .rest, drop: { connection.close() },
+                refuse: { [weak self] refusal in self?.reply(connection, Exchange.Reply(status: refusal.status, headers: refusal.retryAfter.map { [("retry-after", "\($0)")] } ?? [], body: refusal.body)) },
+                run: { [unowned self] in self.listenKeyCall(request) }, send: { [weak self] in self?.reply(connection, $0) })
+        }
         let call = "\(request.head.method) \(request.path)"
         let owner: Product = request.path.hasPrefix("/fapi") || request.path.hasPrefix("/futures/") ? .futures : .spot
         let route = (owner == .spot ? SpotRoutes.table : FuturesRoutes.table)[call]
-        let fault = faults.next(call, product: owner, isOrder: route?.isOrder ?? false, channel: .rest, time: exchange.now)
         let body = String(decoding: request.body, as: UTF8.self)
-        carry(
-            fault, drop: { connection.close() },
+        perform(
+            call, route, owner, .rest, drop: { connection.close() },
             refuse: { [weak self] refusal in self?.reply(connection, Exchange.Reply(status: refusal.status, headers: refusal.retryAfter.map { [("retry-after", "\($0)")] } ?? [], body: refusal.body)) },
-            run: { [exchange] in exchange.rest(request.head.method, request.path, query: request.query, body: body, key: request.head["x-mbx-apikey"]) },
+            run: { [unowned self] in self.exchange.rest(request.head.method, request.path, query: request.query, body: body, key: request.head["x-mbx-apikey"]) },
             send: { [weak self] in self?.reply(connection, $0) })
     }
 
@@ -236,8 +297,7 @@ final class ExchangeServer {
         connection.respond(reply.status, headers: reply.headers, body: reply.body.bytes, type: "application/json;charset=UTF-8")
     }
 
-    private func listenKeyCall(_ request: HTTPServer.Request) -> Exchange.Reply? {
-        guard request.path == "/fapi/v1/listenKey" else { return nil }
+    private func listenKeyCall(_ request: HTTPServer.Request) -> Exchange.Reply {
         do throws(Refusal) {
             try exchange.futuresLimits.charge(1, now: exchange.now)
             let account = try exchange.account(key: request.head["x-mbx-apikey"])
@@ -311,6 +371,7 @@ final class ExchangeServer {
         }
         peer.onClose = { [weak self, weak socket] in
             socket?.ended()
+            if let socket { self?.check?.forget(socket) }
             self?.markets[key] = nil
         }
         // A last part that names no stream is a connection number, as some clients add.

@@ -35,6 +35,8 @@ final class Limits {
     var rules: LimitRules
     private var minute: Int64 = -1
     private(set) var used: Int64 = 0
+    /// What is said to be used, whatever is.
+    var said: Int64?
     private var refused: Int64 = 0
     private var fiveMinutes: Int64 = -1
     private var raw: Int64 = 0
@@ -115,7 +117,7 @@ final class Limits {
 
     func headers(_ account: Int?, now: Int64) -> [(name: String, value: String)] {
         roll(now)
-        var headers = [(name: "x-mbx-used-weight", value: "\(used)"), (name: "x-mbx-used-weight-1m", value: "\(used)")]
+        var headers = [(name: "x-mbx-used-weight", value: "\(said ?? used)"), (name: "x-mbx-used-weight-1m", value: "\(said ?? used)")]
         if let account {
             for (rule, count) in zip(rules.orders, count(account, now: now)) { headers.append(("x-mbx-order-count-\(rule.label)", "\(count)")) }
         }
@@ -147,6 +149,6 @@ final class Limits {
     /// As a WebSocket API answer carries them.
     func rows(_ account: Int?, now: Int64) -> Out {
         roll(now)
-        return Out.list((account.map { orderRows($0, now: now) } ?? []) + [row("REQUEST_WEIGHT", "MINUTE", 1, rules.weight, used)])
+        return Out.list((account.map { orderRows($0, now: now) } ?? []) + [row("REQUEST_WEIGHT", "MINUTE", 1, rules.weight, said ?? used)])
     }
 }

@@ -26,6 +26,7 @@ final class MarketSocket: StreamReader {
     func begin(_ streams: [String], keys: [String]) {
         for key in keys { listen(key) }
         for name in streams { add(name) }
+        if !streams.isEmpty { server.check?.subscribed(self) }
     }
 
     private func add(_ name: String) {
@@ -43,6 +44,9 @@ final class MarketSocket: StreamReader {
 
     private func listen(_ key: String) { if !listenKeys.contains(key) { listenKeys.append(key) } }
 
+    /// After the exchange behind it was replaced.
+    func resubscribe() { for name in names { server.streams(product).subscribe(self, name, group: group, now: server.exchange.now) } }
+
     func ended() { for name in names { server.streams(product).unsubscribe(self, name) } }
 
     func reads(_ key: String) -> Bool { listenKeys.contains(key) }
@@ -51,15 +55,24 @@ final class MarketSocket: StreamReader {
     func personal(_ key: String, _ event: Out) { deliver(key, event) }
 
     func deliver(_ stream: String, _ payload: Out) {
-        guard isCombined else {
-            peer.send(text: payload.bytes)
-            return
-        }
-        peer.send(text: Out.object { out in
+        if let feed = server.check?.feed(self) { return feed.deliver(stream, payload) }
+        send(stream, payload)
+    }
+
+    /// As the stream's readers see it: bare or in its envelope.
+    func wrapped(_ stream: String, _ payload: Out) -> [UInt8] {
+        guard isCombined else { return payload.bytes }
+        return Out.object { out in
             out.text("stream", stream)
             out.put("data", payload)
-        }.bytes)
+        }.bytes
     }
+
+    func send(_ stream: String, _ payload: Out) { peer.send(text: wrapped(stream, payload)) }
+
+    func deliverRaw(_ stream: String, _ text: String) { send(stream, Out.raw(text)) }
+
+    var streamNames: [String] { names }
 
     func sayShutdown(_ event: Out) { deliver("!serverShutdown", event) }
 
@@ -95,6 +108,7 @@ final class MarketSocket: StreamReader {
             // The answer goes out before the first event.
             answer(.null, id)
             for name in wanted { if method == "SUBSCRIBE" { add(name) } else { remove(name) } }
+            if method == "SUBSCRIBE" { server.check?.subscribed(self) }
             server.streams(product).pump(server.exchange.now)
         case "LIST_SUBSCRIPTIONS": answer(Out.list(names + listenKeys) { Out.string($0) }, id)
         case "SET_PROPERTY":

@@ -36,6 +36,8 @@ struct Out: Sendable, Equatable {
         JSONValue.writeText(text, to: &bytes)
         return Out(bytes: bytes)
     }
+    /// Text that is JSON already, or is meant not to be.
+    static func raw(_ text: String) -> Out { Out(bytes: Array(text.utf8)) }
     static func number(_ value: some BinaryInteger) -> Out { Out(bytes: Array(String(value).utf8)) }
     static func value(_ value: JSONValue) -> Out { Out(bytes: value.bytes(.compact)) }
     static func decimal(_ raw: some BinaryInteger, _ places: Int = 8) -> Out { Out(bytes: Array("\"\(decimalText(raw, places))\"".utf8)) }

@@ -37,6 +37,10 @@ final class Streams {
     /// Old news over and over.
     var isStale = false
     private var staleDue: Int64 = 0
+    /// So many messages of each stream are lost.
+    private var losing: [String: Int] = [:]
+
+    func lose(_ count: Int) { for text in order { losing[text] = count } }
 
     init(_ product: Product, listings: [String: Listing], symbols: [String]) {
         self.product = product
@@ -73,6 +77,10 @@ final class Streams {
     private func send(_ text: String, _ stream: Stream, _ payload: Out) {
         stream.latest = payload
         guard !isSilent else { return }
+        if let left = losing[text], left > 0 {
+            losing[text] = left - 1
+            return
+        }
         for reader in stream.readers.values { reader.deliver(text, payload) }
     }
 
