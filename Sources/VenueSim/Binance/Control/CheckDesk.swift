@@ -19,6 +19,8 @@ final class CheckDesk {
     private var blockedUntil: Int64 = 0
     private var outside: Set<Int64> = []
     private var outsideFutures: Set<Int64> = []
+    /// Finite sessions already made, by what they are of.
+    var sessions: [String: [(stream: String, payload: Out)]] = [:]
     private var feeds: [ObjectIdentifier: CheckFeed] = [:]
 
     init(_ server: ExchangeServer) { self.server = server }

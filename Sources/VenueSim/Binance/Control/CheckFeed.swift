@@ -93,17 +93,26 @@ final class CheckFeed {
     }
 
     private final class Collector: StreamReader {
-        var got: [(String, Out)] = []
+        var got: [(stream: String, payload: Out)] = []
         func deliver(_ stream: String, _ payload: Out) { got.append((stream, payload)) }
     }
 
-    /// Makes the sessions anew, then sends them within a second and a half.
+    /// Sends the sessions within a second and a half; they are made once for each set of streams.
     private func play(_ spans: [(start: Int64, milliseconds: Int64)]) {
+        let key = "\(socket.product.rawValue) \(socket.group.rawValue) \(spans.map(\.start)) \(socket.streamNames)"
+        let made = server.check?.sessions[key] ?? session(spans)
+        server.check?.sessions[key] = made
+        send(made[...], most: max(1, made.count / 75 + 1))
+    }
+
+    private func session(_ spans: [(start: Int64, milliseconds: Int64)]) -> [(stream: String, payload: Out)] {
         let collector = Collector()
+        let owners = Set(socket.streamNames.map { $0.prefix { $0 != "@" && $0 != "_" }.uppercased() })
         for span in spans {
             var settings = server.exchange.settings
             (settings.seed, settings.start, settings.step, settings.past) = (7, span.start, 100, Past(minutes: 1, days: 1))
-            guard let exchange = try? Exchange(settings) else { return }
+            settings.symbols = owners.contains { $0.hasPrefix("!") } ? nil : Array(owners)
+            guard let exchange = try? Exchange(settings) else { return [] }
             let futures = exchange.futures
             let streams = socket.product == .spot
                 ? Streams(.spot, listings: exchange.spot.listings, symbols: exchange.spot.names)
@@ -113,10 +122,10 @@ final class CheckFeed {
             for name in socket.streamNames { streams.subscribe(collector, name, group: socket.group, now: exchange.now) }
             exchange.advance(to: span.start + span.milliseconds)
         }
-        send(collector.got[...], most: max(1, collector.got.count / 75 + 1))
+        return collector.got
     }
 
-    private func send(_ messages: ArraySlice<(String, Out)>, most: Int) {
+    private func send(_ messages: ArraySlice<(stream: String, payload: Out)>, most: Int) {
         for (stream, payload) in messages.prefix(most) { socket.send(stream, payload) }
         let rest = messages.dropFirst(most)
         if !rest.isEmpty { after(20) { $0.send(rest, most: most) } }
