@@ -41,7 +41,7 @@ final class TradingRig {
         isFutures = futures
         var settings = ExchangeSettings()
         settings.start = clock ?? TradingRig.wall() / 1_000_000
-        settings.minuteDays = 1
+        settings.past = Past(minutes: 1, days: 2)
         server = try ExchangeServer(Exchange(settings), on: reactor)
         server.run()
         let plan = AccountPlan.standard[account]

@@ -19,6 +19,8 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     private(set) var desk: TradeDesk?
     private var market: MarketSide?
     private var reachable = false
+    /// Symbols that were looked for at the venue after its list had been loaded.
+    private var askedFor: Set<String> = []
     private var waiting: [(id: UInt32, channels: Channels, request: Request)] = []
     /// What the process's environment says; tests say it themselves.
     @TaskLocal static var variables: Variables?
@@ -48,6 +50,7 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
         self.desk = desk
         self.market = market
         reachable = false
+        askedFor = []
         desk.onReachable = { [weak self] in self?.reached() }
         desk.start()
     }
@@ -108,10 +111,17 @@ public class BinanceInstance: Feed, Broker, Describing, AccountSummary {
     private func pass(_ id: UInt32, _ channels: Channels, _ request: Request) throws(PluginError) {
         guard let desk, let venue, let market else { throw .unsupported("this build serves no market data") }
         let listing = try desk.listing(id)
-        guard listing.rules != nil else {
-            throw .notFound("Binance \(product.rawValue) has no symbol \(listing.symbol) in this environment (\(venue.endpoints.environment.rawValue))")
+        let missing = PluginError.notFound(
+            "Binance \(product.rawValue) has no symbol \(listing.symbol) in this environment (\(venue.endpoints.environment.rawValue))")
+        if listing.rules != nil { return market.subscribe(listing, channels, request) }
+        // An instrument that came after the symbols were loaded: the venue is asked once more, for each symbol once.
+        guard askedFor.insert(listing.symbol).inserted else { throw missing }
+        venue.loadSymbols { [weak self, weak market] failure in
+            guard let self, let market, self.desk != nil else { return request.done(PluginError(.state, "the instance was stopped")) }
+            if listing.rules != nil { return market.subscribe(listing, channels, request) }
+            if failure != nil { self.askedFor.remove(listing.symbol) }
+            request.done(failure?.pluginError ?? missing)
         }
-        market.subscribe(listing, channels, request)
     }
 
     public func subscribe(_ instrument: UInt32, _ channels: Channels, _ request: Request) throws {

@@ -208,7 +208,10 @@ public final class Stream {
     private func receive() {
         var ended: NetError?
         withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
-            while state != .closed {
+            // What is left wakes us again; a peer that floods us fills the kernel's memory, not ours.
+            var turns = 4
+            while state != .closed, turns > 0 {
+                turns -= 1
                 let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
                 if count > 0 {
                     let bytes = UnsafeRawBufferPointer(start: buffer.baseAddress, count: count)

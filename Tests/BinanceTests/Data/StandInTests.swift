@@ -138,7 +138,11 @@ import Testing
         let rig = try StandInRig()
         rig.host.add(2, "NOSUCH/USDT")
         #expect(try rig.subscribe(id: 2) == KEEL_E_NOT_FOUND)
+        #expect(try rig.subscribe(id: 2) == KEEL_E_NOT_FOUND)
         #expect(try rig.subscribe() == KEEL_OK)
+        // One that the host came to know after the start.
+        rig.host.add(3, "ETH/USDT")
+        #expect(try rig.subscribe(id: 3) == KEEL_OK)
         #expect(rig.run(until: 30) { !rig.trades.isEmpty })
         try rig.stop()
     }

@@ -92,6 +92,8 @@ public struct DepthSync: Sendable {
     public private(set) var lastID: Int64 = -1
     private var waiting: [Change] = []
     private var asked = false
+    /// What was kept and followed the last snapshot, in order.
+    public private(set) var joined: [Change] = []
     public private(set) var owner = 0
     /// The book is the snapshot alone: the first update may begin before its end.
     private var isFresh = false
@@ -110,6 +112,7 @@ public struct DepthSync: Sendable {
             asked = true
             return .waiting(ask: ask)
         }
+        joined = []
         let message = change.message
         if message.lastID <= lastID { return .old }
         if connection != owner {
@@ -171,6 +174,7 @@ public struct DepthSync: Sendable {
         book.replace(snapshot.bids, snapshot.asks)
         lastID = snapshot.lastID
         owner = connection
+        joined = []
         for (place, change) in kept.enumerated() {
             if place > 0, change.message.lastID <= lastID { continue }
             guard place == 0 || follows(change.message) || joins(change.message) else {
@@ -181,6 +185,7 @@ public struct DepthSync: Sendable {
             }
             book.apply(change.bids, change.asks)
             lastID = max(lastID, change.message.lastID)
+            joined.append(change)
         }
         waiting = []
         asked = false

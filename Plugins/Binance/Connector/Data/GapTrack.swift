@@ -8,6 +8,8 @@ public struct GapTrack<Item> {
         case old
         /// Waits behind a gap that is being filled.
         case held
+        /// As that, and too many wait: give up.
+        case full
         /// The first item behind a gap; ask for these.
         case gap(Range<Int64>)
     }
@@ -27,18 +29,18 @@ public struct GapTrack<Item> {
     public private(set) var last: Int64?
     public private(set) var isFilling = false
     private var held: [(position: Int64, item: Item)] = []
+    public var isHolding: Bool { !held.isEmpty }
     private let mostHeld: Int
 
-    public init(mostHeld: Int = 100_000) { self.mostHeld = mostHeld }
+    public init(mostHeld: Int) { self.mostHeld = mostHeld }
 
     public mutating func take(_ position: Int64, _ item: Item) -> Step {
         if let last, position <= last { return .old }
         if isFilling {
             if let newest = held.last?.position, position <= newest { return .old }
-            // A fill that never ends may not fill the memory: the oldest are what is lost.
-            if held.count >= mostHeld { held.removeFirst(held.count / 2) }
             held.append((position, item))
-            return .held
+            // A fill that never ends may not fill the memory, nor hold back what is news.
+            return held.count >= mostHeld ? .full : .held
         }
         guard let last, position > last + 1 else {
             self.last = position

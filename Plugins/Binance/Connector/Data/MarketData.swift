@@ -266,9 +266,17 @@ public final class MarketData {
         feed.watches[.candles(pulse)]?.missed(at: now)
         switch feed.trades.take(trade.id, trade) {
         case .deliver: tell(trade, feed, history: false)
-        case .gap(let range): fillTrades(feed, range)
+        case .gap(let range): beginFill(feed, range)
+        case .full: giveUpTrades(feed, "too many came meanwhile")
         case .old, .held: break
         }
+    }
+
+    private func beginFill(_ feed: SymbolFeed, _ range: Range<Int64>) {
+        feed.fill = (feed.fill.number + 1, reactor.now())
+        feed.pages[.trades] = nil
+        feed.attempts[.trades] = nil
+        fillTrades(feed, range)
     }
 
     private func tell(_ trade: TradeMessage, _ feed: SymbolFeed, history: Bool) {
@@ -335,7 +343,7 @@ public final class MarketData {
         for key in streams {
             guard let feed = feeds[key.symbol] else { continue }
             switch key.kind {
-            case .trades: if let range = feed.trades.resume() { fillTrades(feed, range) }
+            case .trades: if let range = feed.trades.resume() { beginFill(feed, range) }
             case .candles(let interval):
                 let known = feed.candles[interval]?.last != nil
                 let present = requests.venueTime / interval.milliseconds
@@ -357,8 +365,9 @@ public final class MarketData {
         guard tries <= 6 || isLimit else { return false }
         let wait = max(Int64(500_000_000) << Int64(min(tries - 1, 5)), failure?.retryAfter ?? 0)
         let epoch = feed.epoch
+        let number = feed.fill.number
         _ = reactor.after(wait) { [weak self, weak feed] in
-            guard let self, let feed, !self.stopped, feed.epoch == epoch else { return }
+            guard let self, let feed, !self.stopped, feed.epoch == epoch, kind != .trades || feed.fill.number == number else { return }
             work()
         }
         return true
@@ -368,8 +377,9 @@ public final class MarketData {
         if settings.tradePages == 0 { return tell(feed.trades.giveUp(), feed) }
         let limit = Int(min(Int64(range.upperBound == .max ? 1_000 : range.count), 1_000))
         let epoch = feed.epoch
+        let number = feed.fill.number
         requests.get(MarketQuestion.trades(product, feed.symbol, from: range.lowerBound, limit: limit)) { [weak self, weak feed] reply in
-            guard let self, let feed, !self.stopped, feed.epoch == epoch else { return }
+            guard let self, let feed, !self.stopped, feed.epoch == epoch, feed.fill.number == number else { return }
             var failure: VenueFailure?
             switch reply {
             case .success(let value):
@@ -418,6 +428,7 @@ public final class MarketData {
     }
 
     private func giveUpTrades(_ feed: SymbolFeed, _ why: String) {
+        feed.fill.number += 1
         feed.pages[.trades] = nil
         feed.attempts[.trades] = nil
         sink.log(.warning, "a gap in the trades of \(feed.symbol) can't be filled: \(why)")
@@ -491,11 +502,16 @@ public final class MarketData {
             feed.attempts[.depth] = nil
             switch feed.depth?.join(snapshot, connection: serial) {
             case .live:
-                guard let book = feed.depth?.book, let last = feed.depth?.lastID else { return }
+                // The image as the venue gave it, then what followed: the same messages make the same events, however late the image came.
                 for listener in feed.listeners where listener.channels.contains(.depth) {
                     self.sink.depth(
-                        listener.instrument, bids: Array(book.bids.prefix(1_000)), asks: Array(book.asks.prefix(1_000)), sequence: last, whole: true,
-                        time: 0)
+                        listener.instrument, bids: Array(snapshot.bids.prefix(1_000)), asks: Array(snapshot.asks.prefix(1_000)), sequence: snapshot.lastID,
+                        whole: true, time: 0)
+                    for change in feed.depth?.joined ?? [] {
+                        self.sink.depth(
+                            listener.instrument, bids: change.bids, asks: change.asks, sequence: change.message.lastID, whole: false,
+                            time: change.message.eventTime)
+                    }
                 }
             case .tooOld, .hole:
                 _ = self.reactor.after(250_000_000) { [weak self, weak feed] in
@@ -520,8 +536,14 @@ public final class MarketData {
         }
     }
 
+    /// How long trades may wait for the ones before them.
+    private static let longestWait: Int64 = 3_000_000_000
+
     private func lookAtStreams() {
         let now = reactor.now()
+        for feed in feeds.values where feed.trades.isFilling && feed.trades.isHolding && now - feed.fill.since >= Self.longestWait {
+            giveUpTrades(feed, "the venue did not give them within \(Self.longestWait / 1_000_000_000) s")
+        }
         var stale: [ObjectIdentifier: (line: StreamLine, names: [String], silence: Int64)] = [:]
         for feed in feeds.values {
             for (kind, watch) in feed.watches {

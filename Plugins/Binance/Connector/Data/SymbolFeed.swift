@@ -7,7 +7,10 @@ final class SymbolFeed {
     /// Who listens, and to what.
     var listeners: [(instrument: UInt32, channels: Channels)] = []
     var watches: [StreamKind: StreamWatch] = [:]
-    var trades = GapTrack<TradeMessage>()
+    /// No more than a moment's trades wait behind a gap: stops need prices that are news.
+    var trades = GapTrack<TradeMessage>(mostHeld: 2_000)
+    /// Which fill of the trades is under way, and since when; an answer to an earlier one comes too late.
+    var fill = (number: 0, since: Int64(0))
     var candles: [Interval: GapTrack<Candle>] = [:]
     var depth: DepthSync?
     /// Ids and times of what came last, so that what comes twice is left out.

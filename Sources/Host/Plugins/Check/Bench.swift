@@ -157,12 +157,12 @@ final class Bench {
         return instance
     }
 
-    func begin(_ instance: Instance) throws {
+    func begin(_ instance: Instance, jumping: Bool = true) throws {
         let result = instance.start()
         try require(result.accepted, "start failed: \(result.words)")
         if instance.subject.lists(KEEL_BROKER) {
             var last = Called(status: KEEL_E_NETWORK, message: "no link")
-            let ready = instance.run(for: 4, jumping: true) {
+            let ready = instance.run(for: 4, jumping: jumping) {
                 let (called, request) = instance.sync(since: 0)
                 guard let outcome = instance.outcome(called, request, within: 1.5) else { return false }
                 last = outcome
