@@ -93,7 +93,8 @@ struct VerbTests {
             }
             try isolated.write(toFile: manifest, atomically: true, encoding: .utf8)
             try? FileManager.default.removeItem(atPath: state)
-            let ended = try keel(["run", manifest, "--until", "3h", "--json"])
+            // Each step is a round trip to three workers: an hour of market is enough, and a busy machine gets its time.
+            let ended = try keel(["run", manifest, "--until", "1h", "--json"], within: 400)
             #expect(ended.code == 0, "\(isolation): \(ended.said)")
             let orders = try keel(["orders", "--manifest", manifest, "--json"])
             let decisions = try keel(["decisions", "--manifest", manifest, "--json"])
@@ -103,7 +104,7 @@ struct VerbTests {
             return (try JSONDecoder().decode(RunSummary.self, from: Data(ended.said.utf8)), orders.said, decisions.said)
         }
         let inside = try run("none"), outside = try run("process")
-        #expect(inside.summary.simulatedSeconds == 3 * 3600 && outside.summary.simulatedSeconds == 3 * 3600)
+        #expect(inside.summary.simulatedSeconds == 3600 && outside.summary.simulatedSeconds == 3600)
         #expect(inside.summary.pipelines[0].fills > 0)
         #expect(inside.summary.pipelines == outside.summary.pipelines)
         #expect(inside.orders == outside.orders && inside.orders.count > 100)
