@@ -29,7 +29,7 @@ struct VerbTests {
         try text.write(toFile: manifest, atomically: true, encoding: .utf8)
     }
 
-    func keel(_ arguments: [String], environment: [String: String] = [:], within seconds: Double = 60) throws -> (code: Int32, said: String) {
+    func keel(_ arguments: [String], environment: [String: String] = [:], within seconds: Double = 180) throws -> (code: Int32, said: String) {
         let child = try Child(Built.keel, arguments, environment: environment, output: temporary.path + "/verb-\(UUID().uuidString.prefix(8)).log")
         return (child.end(within: seconds)?.code ?? -1, child.said)
     }

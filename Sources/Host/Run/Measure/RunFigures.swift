@@ -158,7 +158,7 @@ public enum RunFigures {
         return path
     }
 
-    private static func run(_ bench: Bench, _ arguments: [String]) throws(RunError) -> Data {
+    public static func run(_ bench: Bench, _ arguments: [String]) throws(RunError) -> Data {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: bench.program)
         process.arguments = arguments
