@@ -10,6 +10,7 @@ enum Program {
         var elapsed: Double
         /// Seconds on processors, its children's included.
         var processor: Double
+        /// At least: the system counts the memory of whoever starts a program as the program's own until it has begun.
         var peakMegabytes: Double
     }
 

@@ -47,7 +47,7 @@ enum ProgramFigures: FigureGroup {
             return run.elapsed * 1000
         }
         bench.report(Figure(name: "keel backtest, start to end", values: values, unit: .milliseconds, note: "EMA cross, one million bars, loading and JSON included"))
-        bench.report(Figure(name: "keel backtest, peak memory", values: peaks, unit: .megabytes, hold: .under(200), note: "of the whole process, mapped tape included"))
+        bench.report(Figure(name: "keel backtest, peak memory", values: peaks, unit: .megabytes, hold: .under(200), note: "of the whole process, mapped tape included; never less than keel-bench's own"))
         let csv = try bench.csv(tape, "bars.csv")
         let imports = try bench.measure("keel data import") {
             let target = bench.path("program.tape")

@@ -9,8 +9,6 @@ final class KeelProgram {
         var code: Int32
         var out: String
         var error: String
-        /// The most memory it ever had.
-        var peakMegabytes: Double
 
         var json: JSONValue { get throws { try JSONValue(parsing: Array(out.utf8)) } }
     }
@@ -42,7 +40,7 @@ final class KeelProgram {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, "\(mark).out", O_CREAT | O_WRONLY, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, "\(mark).error", O_CREAT | O_WRONLY, 0o600)
-        // The shell turns into the program once it stands in the folder: one process, and its memory is what is measured.
+        // The shell turns into the program once it stands in the folder: one process.
         var arguments = (["/bin/sh", "-c", #"cd "$0" && exec "$@""#, folder, program] + words).map { strdup($0) } + [nil]
         var environment = ProcessInfo.processInfo.environment.filter { $0.key != "LIVE_TRADING" }.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for text in arguments + environment { free(text) } }
@@ -50,11 +48,10 @@ final class KeelProgram {
         let failure = posix_spawn(&pid, "/bin/sh", &actions, nil, &arguments, &environment)
         try #require(failure == 0, "\(program): \(String(cString: strerror(failure)))")
         var status: Int32 = 0
-        var usage = rusage()
-        while wait4(pid, &status, 0, &usage) < 0, errno == EINTR {}
+        while waitpid(pid, &status, 0) < 0, errno == EINTR {}
         return Ended(
             code: status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F), out: try String(contentsOfFile: "\(mark).out", encoding: .utf8),
-            error: try String(contentsOfFile: "\(mark).error", encoding: .utf8), peakMegabytes: Double(usage.ru_maxrss) / 1024)
+            error: try String(contentsOfFile: "\(mark).error", encoding: .utf8))
     }
 
     /// Runs it and expects that it went well.
