@@ -84,7 +84,7 @@ struct ModelTests {
         let first = try rig.host()
         #expect(try rig.waits(first) { try rig.standIn.log().count >= 2 }, "\(first.said)")
         // The memory is durable with the order it came with.
-        #expect(rig.waits(first) { rig.count("SELECT count(*) FROM fills") > 0 })
+        #expect(rig.waits(first) { rig.count("SELECT count(*) FROM fills") > 0 }, "\(rig.takeovers()) \(first.said)")
         first.signal(SIGKILL)
         _ = first.end(within: 10)
         let reader = try LedgerReader(path: rig.state + "/" + Ledger.name)
