@@ -82,7 +82,7 @@ final class ModelRig {
               "pipelines": [
                 { "name": "btc", "feeds": ["sim"], "instruments": ["BTC/USDT"], "bars": ["1m"], "gate": { \(gate) },
                   "decide": { "primary": "claude", "fallback": "rules", \(decide) },
-                  "risk": { "max_fraction": "0.1", "losing_streak": null, "cooldown": "0s", "orders_per_minute": null\(risk) },
+                  "risk": { "max_fraction": "0.1", "losing_streak": null, "cooldown": "0s", "orders_per_minute": null, "clock_skew": null, "freshness": null, "price_collar": null\(risk) },
                   "position": { \(position) }, "route": "direct", "broker": "sim", "capital": "10000" } ] }
             """
         try text.write(toFile: manifest, atomically: true, encoding: .utf8)
