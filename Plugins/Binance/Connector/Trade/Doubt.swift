@@ -56,7 +56,9 @@ extension TradeDesk {
     }
 
     private func askAgain(_ id: OrderID, _ attempt: Int, _ least: Int64 = 0) {
-        let pause = max(min(Int64(150_000_000) << Int64(min(attempt, 5)), 4_000_000_000), min(least, 60_000_000_000))
+        // A minute of frequent questions, then fewer: by the venue's clock, which doesn't jump.
+        let isFresh = venue.milliseconds - (tickets[id]?.legs.last?.sentAt ?? 0) < 60_000
+        let pause = max(min(Int64(150_000_000) << Int64(min(attempt, 6)), isFresh ? 1_200_000_000 : 6_000_000_000), min(least, 60_000_000_000))
         _ = venue.reactor.after(pause) { [weak self] in self?.ask(id, attempt: attempt + 1) }
     }
 

@@ -42,8 +42,9 @@ final class SyncRun {
             open("openOrders", Parameters(), weight: isSpot ? 80 : 40)
             if !isSpot { open("openAlgoOrders", Parameters(), weight: 40) }
         }
+        // Where nothing was ever ordered, there is nothing of ours to tell.
         let traded = desk.tradedSymbols
-        for listing in listings where listings.count <= 10 || traded.contains(listing.symbol) {
+        for listing in listings where traded.contains(listing.symbol) {
             for window in windows() {
                 recent(listing.symbol, window, &calls)
             }

@@ -150,6 +150,9 @@ public final class TradeDesk {
         host.link(state, name: "trading", why: why, message: message)
     }
 
+    /// Asked after each order's news while a stop waits for cancels.
+    private var ending: () -> Void = {}
+
     /// Ends every request; what rests at the venue stays there, or is cancelled first if the configuration says so.
     public func stop(_ done: @escaping () -> Void, deadline: Int64) {
         let open = tickets.values.filter { !$0.isOver && $0.isAcknowledged && !$0.inDoubt }.map(\.order).sorted()
@@ -172,18 +175,16 @@ public final class TradeDesk {
         }
         let patience = max(0, deadline &- venue.now &- 200_000_000)
         _ = venue.reactor.after(patience, finish)
-        var poll: () -> Void = {}
-        poll = { [weak self] in
+        ending = { [weak self] in
             guard let self, !ended else { return }
-            if open.allSatisfy({ self.tickets[$0]?.isOver != false }) { return finish() }
-            _ = self.venue.reactor.after(5_000_000) { poll() }
+            if open.allSatisfy({ self.tickets[$0]?.isOver != false }) { finish() }
         }
         for id in open { send(cancel: id) { _ in } }
-        poll()
     }
 
     private func end() {
         stopped = true
+        ending = {}
         isReady = false
         for timer in [watchTimer, setUpTimer] { if let timer { venue.reactor.cancelTimer(timer) } }
         watchTimer = nil
@@ -354,7 +355,11 @@ public final class TradeDesk {
             // The order's number first, so that its trades find it.
             own(report, id)
             for fill in fills {
-                if let trade = TradeReport(fill: fill, symbol: report.symbol, orderID: report.orderID, side: report.side, time: report.time) { take(trade) }
+                if let trade = TradeReport(fill: fill, symbol: report.symbol, orderID: report.orderID, side: report.side, time: report.time) {
+                    // Each part and where it leads, as if it had come by itself.
+                    take(trade)
+                    speak(id, at: report.time)
+                }
             }
         }
         take(report)
@@ -431,6 +436,7 @@ public final class TradeDesk {
             over.append((id, venue.now))
             forgetOld()
             if let listing = venue.symbols.listing(now.instrument) { extras?.orderEnded(listing) }
+            ending()
         }
     }
 
@@ -569,9 +575,11 @@ public final class TradeDesk {
                         : .rejected("order \(id) can't be cancelled: it is \(status == .filled ? "filled" : ticket.state == .open ? "ending" : "\(ticket.state)")", vendorCode: failure?.code ?? 0))
             }
             switch found {
-            case .success where attempt < 4:
+            case .success where attempt < 3:
                 // It lives: cancelling again is safe.
                 _ = self.venue.reactor.after(Int64(100_000_000) << Int64(attempt)) { [weak self] in self?.send(cancel: id, attempt: attempt + 1, done) }
+            case .success where failure?.treatment == .gone:
+                done(PluginError(.rejected, "Binance goes on refusing to cancel \(id), which it says is open (\(failure.map { "\($0)" } ?? ""))", vendorCode: failure?.code ?? 0))
             case .success:
                 done(PluginError(.timeout, "the venue says neither yes nor no to the cancel of \(id)"))
             case .failure(let why) where why.treatment == .missing && failure?.treatment == .gone:

@@ -30,11 +30,11 @@ final class UserStream {
 
     private func startSpot() {
         let api = desk.api
-        api.prepare = { [weak self] socket, ready in
-            guard let self else { return ready(false) }
+        api.prepare = { [weak self, weak api] socket, ready in
+            guard let self, let api else { return ready(false) }
             // Any kind of key may subscribe by signature; a subscription ends with its connection, so each new one has its own.
-            api.send("userDataStream.subscribe.signature", Parameters(), weight: 2, urgency: .settle, on: socket) { [weak self] reply in
-                guard let self else { return ready(false) }
+            api.send("userDataStream.subscribe.signature", Parameters(), weight: 2, urgency: .settle, on: socket) { [weak self, weak api] reply in
+                guard let self, let api else { return ready(false) }
                 switch reply {
                 case .success:
                     self.clockRefused = false

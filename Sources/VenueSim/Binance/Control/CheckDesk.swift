@@ -36,6 +36,7 @@ final class CheckDesk {
         settings.start = exchange.now
         guard let fresh = try? Exchange(settings) else { return false }
         scenario = wanted
+        hasFallenSilent = false
         (isReleased, aside, held, requests, snapshots, early, cancels, queries) = (false, [], [], 0, 0, 0, 0, 0)
         (limitedSince, blockedUntil, outside, outsideFutures) = (nil, 0, [], [])
         for feed in feeds.values { feed.stop() }
@@ -48,6 +49,7 @@ final class CheckDesk {
         server.losesEvents = false
         if wanted.isRich, let first = fresh.accounts.first {
             first.spot["BTC"] = Balance(free: 12_345_678_901_234_512_345_678, locked: 0)
+            first.futures.wallet["USDT"] = 12_345_678_901_234_512_345_678
             fresh.futures.saidAmounts["BTCUSDT"] = -9_876_543_210_987_500_000
         }
         server.replace(with: fresh)
@@ -114,7 +116,9 @@ final class CheckDesk {
     // MARK: calls
 
     /// Answers and events wait for the release.
-    var isHolding: Bool { (scenario?.isMute ?? false) && !isReleased }
+    var isHolding: Bool { (scenario?.isMute ?? false) && hasFallenSilent && !isReleased }
+    /// A mute or silent scenario is so from its first order on: until then a plugin connects and syncs as always.
+    private var hasFallenSilent = false
     var allowsPings: Bool { scenario?.feed != .slow && scenario?.feed != .huge }
 
     /// true: the connection was dealt with.
@@ -172,7 +176,8 @@ final class CheckDesk {
                 }
             }
         }
-        if scenario.hangs, isSigned { return .never }
+        if isPlacement { hasFallenSilent = true }
+        if scenario.hangs, hasFallenSilent, isSigned { return .never }
         if isHolding { return isSigned ? .mute : .pass }
         if isPlacement {
             if let refusal = scenario.refusal {

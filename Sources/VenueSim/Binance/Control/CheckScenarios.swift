@@ -61,7 +61,7 @@ struct CheckScenario {
         case "lost-order": (orders, putsAside) = (.fill(parts: 1), true)
         case "stale-user": (orders, fillsAtRelease, losesEventsAtRelease) = (.rest, true, true)
         case "rich": isRich = true
-        case "bad-key", "expired-key": keyRefusal = .badKey
+        case "bad-key": keyRefusal = .badKey  // an expired one is answered the same: -2015
         case "clock-skew": keyRefusal = .late
         case "limited": limited = true
         case "limited-untold": limited = false

@@ -252,7 +252,13 @@ final class ExchangeServer {
             case .refuse(let refusal): return refuse(refusal)
             case .never: return
             case .aside:
-                check.aside.append { _ = run() }
+                // It was in time when it came; what is late is what becomes of it.
+                check.aside.append { [exchange] in
+                    let checked = exchange.checksTime
+                    exchange.checksTime = false
+                    _ = run()
+                    exchange.checksTime = checked
+                }
                 return drop()
             case .lost:
                 _ = run()
