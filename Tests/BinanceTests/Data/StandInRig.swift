@@ -91,7 +91,7 @@ final class StandInRig {
         let request = instance.nextRequest()
         try TestInstance.check { feed.pointee.subscribe(instance.raw, id, channels.rawValue, request, $0) }
         var status: keel_status?
-        run(until: 60) {
+        run(until: 600) {
             status = events.last { $0.request == request && $0.done != nil }?.done?.status
             return status != nil
         }

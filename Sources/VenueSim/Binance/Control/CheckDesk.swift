@@ -49,6 +49,7 @@ final class CheckDesk {
         server.losesEvents = false
         if wanted.isRich, let first = fresh.accounts.first {
             first.spot["BTC"] = Balance(free: 12_345_678_901_234_512_345_678, locked: 0)
+            first.futures.wallet["USDT"] = 12_345_678_901_234_512_345_678
             fresh.futures.saidAmounts["BTCUSDT"] = -9_876_543_210_987_500_000
         }
         server.replace(with: fresh)
@@ -116,7 +117,7 @@ final class CheckDesk {
 
     /// Answers and events wait for the release.
     var isHolding: Bool { (scenario?.isMute ?? false) && hasFallenSilent && !isReleased }
-    /// A mute scenario is silent from its first order on: until then a plugin connects and syncs as always.
+    /// A mute or silent scenario is so from its first order on: until then a plugin connects and syncs as always.
     private var hasFallenSilent = false
     var allowsPings: Bool { scenario?.feed != .slow && scenario?.feed != .huge }
 
@@ -175,8 +176,8 @@ final class CheckDesk {
                 }
             }
         }
-        if scenario.hangs, isSigned { return .never }
         if isPlacement { hasFallenSilent = true }
+        if scenario.hangs, hasFallenSilent, isSigned { return .never }
         if isHolding { return isSigned ? .mute : .pass }
         if isPlacement {
             if let refusal = scenario.refusal {

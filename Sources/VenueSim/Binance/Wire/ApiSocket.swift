@@ -70,7 +70,8 @@ final class ApiSocket {
         server.perform(
             name, route, product, .socket, drop: { [weak self] in self?.peer.drop() },
             refuse: { [weak self] refusal in self?.send(request.id, status: refusal.status, error: refusal, limits: nil) },
-            run: { [weak self] in self?.answer(request, route) },
+            // What was put aside is done even when its connection is gone.
+            run: { self.answer(request, route) as Out? },
             send: { [weak self] answer in if let answer { self?.peer.send(text: answer.bytes) } })
     }
 
