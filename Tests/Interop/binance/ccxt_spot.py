@@ -94,6 +94,16 @@ with StandIn(sys.argv[1], "--seed", "11") as venue:
     raises("a late clock", ccxt.InvalidNonce, late.fetch_balance)
     check("all orders", len(alice.fetch_orders("BTC/USDT")) >= 6)
 
+    # Unknown outcomes look to ccxt as the real ones do, and the order is there.
+    far = round(alice.fetch_ticker("BTC/USDT")["last"] * 0.5, 2)
+    for fault, kind in (("timeout_after", ccxt.RequestTimeout), ("lost_reply", ccxt.NetworkError)):
+        venue.control("scenario", {"rules": [{"do": fault, "times": 1}]})
+        raises(fault, kind, lambda: alice.create_order("BTC/USDT", "limit", "buy", 0.001, far, {"newClientOrderId": fault}))
+        check(f"{fault}: it was taken", alice.fetch_order(None, "BTC/USDT", {"origClientOrderId": fault})["status"] == "open")
+    venue.control("scenario", {"rules": [{"do": "limited", "calls": ["GET /api/v3/account"], "times": 1}]})
+    raises("too many requests", ccxt.DDoSProtection, alice.fetch_balance)
+    venue.control("scenario", {})
+
     carol = venue.client(ccxt.binance, "carol", "spot")
     check("an Ed25519 key", carol.fetch_balance()["USDT"]["free"] == 100_000)
     check("orders signed by it", carol.create_order("ETH/USDT", "market", "buy", 1)["status"] == "closed")
