@@ -41,7 +41,8 @@ final class TradingRig {
         isFutures = futures
         var settings = ExchangeSettings()
         settings.start = clock ?? TradingRig.wall() / 1_000_000
-        settings.past = Past(minutes: 1, days: 2)
+        settings.past = Past(minutes: 2, days: 1)
+        settings.symbols = ["BTCUSDT", "ETHUSDT"]
         server = try ExchangeServer(Exchange(settings), on: reactor)
         server.run()
         let plan = AccountPlan.standard[account]
