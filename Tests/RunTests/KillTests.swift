@@ -235,7 +235,7 @@ struct KillTests {
         usleep(200_000)
         // The check finds nothing wrong with it: that it cannot be made shows only when it is.
         let good = try String(contentsOfFile: rehearsal.manifest, encoding: .utf8)
-        let bad = good.replacingOccurrences(of: "\"socket\": ", with: "\"stillborn\": true, \"socket\": ")
+        let bad = good.replacingOccurrences(of: "\"patience\": ", with: "\"stillborn\": true, \"patience\": ")
         try bad.write(toFile: rehearsal.manifest, atomically: true, encoding: .utf8)
         let answer = try rehearsal.keel(["restart", rehearsal.manifest])
         #expect(answer.code == 4 && answer.said.contains("ROLLED BACK") && answer.said.contains("stillborn"), "\(answer.said)")

@@ -24,7 +24,7 @@ struct ClaudeSettings {
 
     static let shape = ConfigShape([key, .text("record", "\(record); empty: none.", default: "")] + fields)
     /// The same where nobody is called, so that a configuration serves both: the credential may be left out, the file may not.
-    static let recordedShape = ConfigShape([.secret("key", "Not read: nobody is called.", default: "unused"), .text("record", "\(record).", default: nil)] + fields)
+    static let recordedShape = ConfigShape([.optionalSecret("key", "Not read: nobody is called."), .text("record", "\(record).", default: nil)] + fields)
     static let recordingShape = ConfigShape(
         [key, .text("record", "\(record).", default: nil)] + fields
             + [.decimal("budget", "US dollars that may be spent on missing answers, all together; 0: none.", .money, default: "0")])
@@ -62,7 +62,7 @@ struct ClaudeSettings {
         guard endpoint.isSecure || endpoint.host == "127.0.0.1" || endpoint.host == "localhost" else {
             throw PluginError.invalid("endpoint: \(address) would send the credential in the clear; use https")
         }
-        key = try config["key"]["$secret"].text
+        key = config.find("key") == nil ? "" : try config["key"]["$secret"].text
         oauth = try config["credential"].text == "oauth"
         timeout = try config["timeout"].span
         attempts = try config["attempts"].int

@@ -9,14 +9,12 @@ final class RehearsalVenue: Feed, Broker, Describing {
     static let orderFeatures: OrderFeatures = [.market, .limit, .reduceOnly, .immediateOrCancel]
     static let config = ConfigShape([
         .text("socket", "Where the venue listens.", default: nil),
-        .flag("stillborn", "No instance can be started, which only trying it tells.", default: false),
         .text("lethal", "While this file is there, the next sell takes it away and kills the process, before or after it was sent: what the file says.", default: ""),
         .flag("broken", "Every submit fails as certainly not sent: a broker that is down.", default: false),
     ])
 
     private let host: Host
     private let path: String
-    private let isStillborn: Bool
     private let isBroken: Bool
     private let lethal: String
     private var descriptor: Int32 = -1
@@ -32,13 +30,11 @@ final class RehearsalVenue: Feed, Broker, Describing {
         path = try config["socket"].text
         isBroken = try config["broken"].bool
         lethal = try config["lethal"].text
-        isStillborn = try config["stillborn"].bool
     }
 
     func describe() -> JSONValue { ["environment": "paper", "venue": "rehearsal"] }
 
     func start() throws {
-        if isStillborn { throw PluginError(.internalFault, "stillborn on purpose") }
         if isBroken { return host.link(.down, name: "rehearsal", why: .network, message: "broken on purpose") }
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_un()
@@ -183,6 +179,7 @@ final class Follower: ObservingDecider {
     static let config = ConfigShape([
         .decimal("quantity", "Units to buy.", .positive, default: "1"),
         .decimal("patience", "Seconds after which a step that goes on is acted upon again: its order must be lost.", .positive, default: "2"),
+        .flag("stillborn", "No instance can be made, which only trying it tells.", default: false),
         .text("key", "A secret to be read at each start; its answers are refused unless it says \"good\".", default: ""),
     ])
 
@@ -201,6 +198,7 @@ final class Follower: ObservingDecider {
         quantity = try config["quantity"].fixed
         key = try config["key"].text
         patience = try config["patience"].fixed.raw * 10
+        if try config["stillborn"].bool { throw PluginError(.internalFault, "stillborn on purpose") }
     }
 
     func start() throws { if !key.isEmpty { credential = try host.secret(key) } }
