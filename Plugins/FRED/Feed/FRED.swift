@@ -34,6 +34,8 @@ public final class FRED: Feed, Describing {
     private let roots: String
     private let secret: String
     private let names: [String]
+    /// What can't be the id of a series.
+    private let leftOut: [String]
     private let years: Int64
     private let every: Int64
     private var client: HTTPClient?
@@ -60,10 +62,10 @@ public final class FRED: Feed, Describing {
         }
         roots = try config["roots"].text
         secret = try config["key"]["$secret"].text
-        names = try config["series"].list.map { try $0.text }
-        guard !names.isEmpty, names.count <= 64, Set(names).count == names.count, names.allSatisfy({ Self.isSeries($0) }) else {
-            throw PluginError.invalid("series: 1 to 64 different ids of letters, digits and underscores")
-        }
+        let wanted = try config["series"].list.map { try $0.text }
+        var seen: Set<String> = []
+        names = wanted.filter { Self.isSeries($0) && seen.insert($0).inserted }
+        leftOut = wanted.filter { !Self.isSeries($0) }
         years = Int64(try config["years"].int)
         every = max(try config["every"].span, 60_000_000_000)
     }
@@ -79,6 +81,7 @@ public final class FRED: Feed, Describing {
             throw PluginError(.authentication, "the secret \(secret) is no FRED key: 32 lower-case letters and digits are needed")
         }
         key = text
+        for name in leftOut { host.log(.error, "series \"\(name.prefix(40))\" is no id: letters, digits and underscores are") }
         client = HTTPClient(endpoint, tls: TLSOptions(roots: roots.isEmpty ? nil : roots), on: reactor)
         client?.bodyLimit = 32 << 20
         // After a restart everything is told again: who knows it already takes no notice.
@@ -100,6 +103,7 @@ public final class FRED: Feed, Describing {
     public func onDescriptor(_ descriptor: Int32, _ ready: Host.Readiness) { reactor.ready(descriptor, ready) }
 
     public func subscribe(_ instrument: UInt32, _ channels: Channels, _ request: Request) throws {
+        guard host.instrument(instrument) != nil else { return request.done(.notFound("the host knows no instrument \(instrument)")) }
         subscribers += 1
         request.done()
         if subscribers == 1 { round() }
