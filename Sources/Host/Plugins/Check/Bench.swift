@@ -162,7 +162,7 @@ final class Bench {
         try require(result.accepted, "start failed: \(result.words)")
         if instance.subject.lists(KEEL_BROKER) {
             var last = Called(status: KEEL_E_NETWORK, message: "no link")
-            let ready = instance.run(for: 4, jumping: jumping) {
+            let ready = instance.run(for: 8, jumping: jumping) {
                 let (called, request) = instance.sync(since: 0)
                 guard let outcome = instance.outcome(called, request, within: 1.5) else { return false }
                 last = outcome

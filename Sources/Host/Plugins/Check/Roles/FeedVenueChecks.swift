@@ -26,7 +26,7 @@ let feedVenueChecks: [Check] = [
         let (instance, channels) = try bench.feed(scenario: "gap")
         let id = bench.profile.instrument.id
         try bench.subscribed(instance, id, channels)
-        try require(bench.marketComes(instance, id, 5), "no events came within 2 s of the subscription")
+        try require(bench.marketComes(instance, id, 5), "no events came within 6 s of the subscription")
         guard let before = try bench.venue().count("snapshots") else { throw Verdict.skip("the venue doesn't report how many \"snapshots\" it was asked for") }
         try bench.venue().release()
         let asked = instance.run(for: 8) { (try? bench.venue().count("snapshots")).flatMap { $0 }.map { $0 > before } ?? false }
@@ -114,22 +114,24 @@ let feedVenueChecks: [Check] = [
         let id = bench.profile.instrument.id
         try bench.subscribed(instance, id, channels)
         var seen = 0
-        func drainFor(_ seconds: Double) {
+        // A busy machine gets more time, not a laxer check.
+        func drain(_ count: Int, atMost seconds: Double) {
             let deadline = CheckClock.monotonic() + Int64(seconds * 1e9)
-            while CheckClock.monotonic() < deadline {
+            let target = seen + count
+            while seen < target, CheckClock.monotonic() < deadline {
                 instance.run(for: 0.02)
                 seen += instance.host.eventsNow().count
                 instance.host.forgetEvents()
             }
         }
-        drainFor(0.4)
+        drain(2000, atMost: 5)
         let before = ProcessFacts.now().heap
         let from = seen
-        drainFor(1.6)
+        drain(40_000, atMost: 8)
         let grown = ProcessFacts.now().heap - before
         let events = seen - from
-        try require(events > 1000, "the venue flooded it with messages, and \(events) events came in 1.6 s")
-        try require(grown < 262_144 + events * 16, "\(events) events left \(grown) bytes on the heap")
+        try require(events > 1000, "the venue flooded it with messages, and \(events) events came within 8 s")
+        try require(grown < 65_536 + events * 16, "\(events) events left \(grown) bytes on the heap")
         let (called, request) = instance.unsubscribe(id, channels)
         let outcome = try require(instance.outcome(called, request, within: 5), "in a flood of messages, unsubscribe got no DONE")
         try require(outcome.accepted, "in a flood of messages, unsubscribe ends with \(outcome.words)")
@@ -140,7 +142,7 @@ let feedVenueChecks: [Check] = [
         let (instance, channels) = try bench.feed(scenario: "clock-change")
         let id = bench.profile.instrument.id
         try bench.subscribed(instance, id, channels)
-        try require(bench.marketComes(instance, id, 3), "no events came within 2 s of the subscription")
+        try require(bench.marketComes(instance, id, 3), "no events came within 6 s of the subscription")
         instance.run(for: 2)
         var last: [UInt32: keel_time] = [:]
         var timed = 0
@@ -168,7 +170,7 @@ let feedVenueChecks: [Check] = [
             let price = raw >= 1000 * KEEL_ONE_FIXED ? raw - 1000 * KEEL_ONE_FIXED : raw
             try require(exact.contains(Fixed(raw: price)), "\(what) is \(Fixed(raw: raw)), which the venue never said: it was rounded")
         }
-        try require(bench.marketComes(instance, id, 3), "no events came within 2 s of the subscription")
+        try require(bench.marketComes(instance, id, 3), "no events came within 6 s of the subscription")
         instance.run(for: 2)
         for event in instance.host.eventsNow() where event.head.instrument == id {
             if let quote = event.quote {
