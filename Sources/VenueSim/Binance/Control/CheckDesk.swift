@@ -161,6 +161,11 @@ final class CheckDesk {
         if ["/depth", "/klines", "/trades", "/aggTrades", "/historicalTrades"].contains(where: { call.hasSuffix($0) }) { snapshots += 1 }
         guard let scenario else { return .pass }
         if let refusal = limit() { return .refuse(refusal) }
+        // A session is what its streams say: images and history would be of the market that goes on beside it.
+        let besides = ["/depth", "/klines", "/aggTrades", "/openInterest", "/fundingRate"]
+        if scenario.feed == .session, besides.contains(where: { call.hasSuffix($0) }) || call.contains("/futures/data/") {
+            return .refuse(Refusal(-1128, "Combination of optional parameters invalid."))
+        }
         let isSigned = route.map { $0.security == .signed } ?? true
         if let refusal = scenario.keyRefusal, isSigned { return .refuse(refusal) }
         let isPlacement = call.hasPrefix("POST") && route?.isOrder ?? false
