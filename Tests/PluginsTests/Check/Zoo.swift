@@ -157,7 +157,7 @@ struct ZooPlugin: Sendable, CustomTestStringConvertible {
         ZooPlugin("F05", .feed, "leaks 2 KiB a subscription"),
         ZooPlugin("F06", .feed, "goes back in time"),
         ZooPlugin("F07", .feed, "swaps bid and ask"),
-        ZooPlugin("F08", .feed, "doesn't subscribe again after a reconnect"),
+        ZooPlugin("F08", .feed, "doesn't subscribe again after a reconnect", also: ["F10": "a reconnect is also how it gets over a connection that talks garbage"]),
         ZooPlugin("F09", .feed, "doesn't look at the numbers"),
         ZooPlugin("F10", .feed, "keeps a useless connection to itself"),
         ZooPlugin("F11", .feed, "asks again at once when told to wait"),
