@@ -10,7 +10,7 @@ enum Program {
         var elapsed: Double
         /// Seconds on processors, its children's included.
         var processor: Double
-        /// At least: the system counts the memory of whoever starts a program as the program's own until it has begun.
+        /// At least: the system counts the memory of whoever starts a program as the program's own until it has begun. See `peak`.
         var peakMegabytes: Double
     }
 
@@ -44,5 +44,23 @@ enum Program {
         return Outcome(
             status: code, output: output, elapsed: elapsed, processor: seconds(usage.ru_utime) + seconds(usage.ru_stime),
             peakMegabytes: Double(usage.ru_maxrss) / 1024)
+    }
+
+    /// The most memory a program had, in megabytes: started by a process so small that its own memory doesn't count.
+    static func peak(_ file: String, _ arguments: [String]) throws -> Double {
+        let outcome = try run("/proc/self/exe", ["alone", file] + arguments)
+        guard let peak = Double(outcome.output) else { throw BenchError(description: "\(file): its memory was not told: \(outcome.output)") }
+        return peak
+    }
+
+    /// What that process does: its exit code.
+    static func alone(_ words: [String]) -> Int32 {
+        do {
+            print(try run(words[0], Array(words.dropFirst())).peakMegabytes, terminator: "")
+            return 0
+        } catch {
+            print(error)
+            return 1
+        }
     }
 }

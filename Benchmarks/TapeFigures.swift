@@ -34,9 +34,10 @@ enum TapeFigures: FigureGroup {
             let values = try bench.measure("import of \(count / 1_000_000)M rows", 1) {
                 let target = bench.path("imported.tape")
                 defer { try? FileManager.default.removeItem(atPath: target) }
-                let run = try Program.run(bench.keel, ["data", "import", csv, "--out", target])
-                seconds = run.elapsed
-                return run.peakMegabytes
+                let arguments = ["data", "import", csv, "--out", target]
+                seconds = try Program.run(bench.keel, arguments).elapsed
+                try FileManager.default.removeItem(atPath: target)
+                return try Program.peak(bench.keel, arguments)
             }
             bench.report(
                 Figure(

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPlugins
 import PluginKit
 
 // make bench: the figures to hold, on this machine, now.
@@ -18,6 +19,10 @@ let help = """
       --examples FOLDER  where the example manifests are (default: Examples/Backtest)
 
     """
+
+// Its own worker, as keel is, and a small parent for a program whose memory is measured.
+if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "worker" { exit(Worker.main(Array(CommandLine.arguments.dropFirst(2)))) }
+if CommandLine.arguments.count > 2, CommandLine.arguments[1] == "alone" { exit(Program.alone(Array(CommandLine.arguments.dropFirst(2)))) }
 
 func wrong(_ text: String) -> Never {
     FileHandle.standardError.write(Data((text + "\n").utf8))
