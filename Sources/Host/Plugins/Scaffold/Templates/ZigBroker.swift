@@ -17,7 +17,7 @@ const keel = @import("keel");
 const c = keel.c;
 
 /// A panic ends the process at once: std's own would change signal handlers, which belong to the host.
-pub const panic = std.debug.simple_panic;
+pub const panic = std.debug.no_panic;
 const allocator = std.heap.c_allocator;
 
 const features: u64 = c.KEEL_ORD_MARKET | c.KEEL_ORD_LIMIT; // everything submit takes
@@ -178,7 +178,7 @@ const Self = struct {
     }
     fn understand(self: *Self, text: []const u8) !void {
         var words = std.mem.tokenizeScalar(u8, text, ' ');
-        var word = [_][]const u8{""} ** 7;
+        var word: [7][]const u8 = @splat("");
         for (&word) |*one| one.* = words.next() orelse break;
         const flags: u32 = if (self.syncing != 0) c.KEEL_EVF_SNAPSHOT else 0;
         const kind = std.meta.stringToEnum(enum { WELCOME, DENIED, END, BALANCE, ORDER, ACK, REJECT, FILL, CANCELED, NOCANCEL }, word[0]) orelse return error.Unknown;

@@ -10,7 +10,7 @@ const keel = @import("keel");
 const c = keel.c;
 
 /// A panic ends the process at once: std's own would change signal handlers, which belong to the host.
-pub const panic = std.debug.simple_panic;
+pub const panic = std.debug.no_panic;
 
 // Configuration: the member `every` and the schema.
 const schema =

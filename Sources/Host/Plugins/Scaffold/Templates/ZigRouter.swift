@@ -11,7 +11,7 @@ const keel = @import("keel");
 const c = keel.c;
 
 /// A panic ends the process at once: std's own would change signal handlers, which belong to the host.
-pub const panic = std.debug.simple_panic;
+pub const panic = std.debug.no_panic;
 
 // Configuration: the member `slices` and the schema.
 const schema =
@@ -67,7 +67,7 @@ const Self = struct {
     host: keel.Host,
     state: keel.State = .created,
     slices: i64 = 4,
-    parents: [100]Parent = [_]Parent{.{}} ** 100,
+    parents: [100]Parent = @splat(Parent{}),
 
     pub fn init(self: *Self, json: []const u8, fault: *keel.Fault) !void {
         try keel.configure(json, &.{.{ .name = "slices", .into = .{ .integer = .{ .low = 1, .high = 100, .into = &self.slices } } }}, fault);

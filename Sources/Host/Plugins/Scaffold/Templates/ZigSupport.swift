@@ -3,9 +3,7 @@ extension Templates {
     static let zigHelpers = ###"""
 //! Small helpers over keel.h. Written by `keel plugin new`; --upgrade replaces this file, so keep your own code elsewhere.
 const std = @import("std");
-pub const c = @cImport({
-    @cInclude("keel.h");
-});
+pub const c = @import("c");
 const posix = std.posix;
 
 pub const one: i64 = 100_000_000;
@@ -380,15 +378,18 @@ pub fn Line(comptime Owner: type) type {
             line.connect();
         }
         fn connect(line: *Self) void {
-            const address = std.net.Address.initIp4(.{ 127, 0, 0, 1 }, line.port);
-            line.fd = posix.socket(posix.AF.INET, posix.SOCK.STREAM | posix.SOCK.CLOEXEC | posix.SOCK.NONBLOCK, 0) catch return line.lost();
-            posix.connect(line.fd, &address.any, address.getOsSockLen()) catch |problem| if (problem != error.WouldBlock) return line.lost();
+            // libc's own calls: those of std are moved about from one compiler to the next.
+            const address = posix.sockaddr.in{ .port = std.mem.nativeToBig(u16, line.port), .addr = std.mem.nativeToBig(u32, 0x7F00_0001) };
+            line.fd = std.c.socket(posix.AF.INET, posix.SOCK.STREAM | posix.SOCK.CLOEXEC | posix.SOCK.NONBLOCK, 0);
+            if (line.fd < 0) return line.lost();
+            const result = std.c.connect(line.fd, @ptrCast(&address), @sizeOf(posix.sockaddr.in));
+            if (result != 0 and std.c.errno(result) != .INPROGRESS) return line.lost();
             line.host.watch(line.fd, c.KEEL_READABLE | c.KEEL_WRITABLE);
         }
         fn shut(line: *Self) void {
             if (line.fd >= 0) {
                 line.host.watch(line.fd, 0); // before it closes: the number may be used again
-                posix.close(line.fd);
+                _ = std.c.close(line.fd);
             }
             line.fd = -1;
             line.up = false;
@@ -428,10 +429,12 @@ pub fn Line(comptime Owner: type) type {
         }
         fn flush(line: *Self) void {
             while (line.out_length > 0) {
-                const count = posix.send(line.fd, line.out[0..line.out_length], posix.MSG.NOSIGNAL) catch |problem| {
-                    if (problem == error.WouldBlock) break;
+                const sent = std.c.send(line.fd, &line.out, line.out_length, posix.MSG.NOSIGNAL);
+                if (sent < 0) {
+                    if (std.c.errno(sent) == .AGAIN) break;
                     return line.lost();
-                };
+                }
+                const count: usize = @intCast(sent);
                 std.mem.copyForwards(u8, line.out[0..], line.out[count..line.out_length]);
                 line.out_length -= count;
             }
@@ -442,7 +445,9 @@ pub fn Line(comptime Owner: type) type {
             if (line.fd < 0) return;
             if (!line.up and bits & (c.KEEL_WRITABLE | c.KEEL_HANGUP) != 0) {
                 if (bits & c.KEEL_HANGUP != 0) return line.lost();
-                posix.getsockoptError(line.fd) catch return line.lost();
+                var failure: c_int = 0;
+                var size: posix.socklen_t = @sizeOf(c_int);
+                if (std.c.getsockopt(line.fd, posix.SOL.SOCKET, posix.SO.ERROR, &failure, &size) != 0 or failure != 0) return line.lost();
                 line.up = true;
                 line.pause = 50_000_000;
                 line.host.watch(line.fd, c.KEEL_READABLE);
@@ -450,12 +455,10 @@ pub fn Line(comptime Owner: type) type {
             }
             if (line.up and bits & c.KEEL_WRITABLE != 0) line.flush();
             while (line.fd >= 0 and bits & (c.KEEL_READABLE | c.KEEL_HANGUP) != 0) {
-                const count = posix.recv(line.fd, line.in[line.in_length..], 0) catch |problem| {
-                    if (problem == error.WouldBlock) return;
-                    return line.lost();
-                };
-                if (count == 0) return line.lost();
-                line.in_length += count;
+                const count = std.c.recv(line.fd, line.in[line.in_length..].ptr, line.in.len - line.in_length, 0);
+                if (count < 0 and std.c.errno(count) == .AGAIN) return;
+                if (count <= 0) return line.lost();
+                line.in_length += @intCast(count);
                 while (line.fd >= 0) {
                     const end = std.mem.indexOfScalar(u8, line.in[0..line.in_length], '\n') orelse break;
                     line.owner.onLine(line.in[0..end]);
@@ -481,7 +484,12 @@ pub fn build(b: *std.Build) void {
     const compile = b.addSystemCommand(&.{ b.graph.zig_exe, "build-lib", "-dynamic", "--name", "@STEM@", "-fsoname=lib@STEM@.so" });
     compile.addArgs(&.{ "--version-script", "exports.map", "-z", "nodelete", "-z", "now", "-z", "relro", "-z", "defs" });
     compile.addArgs(&.{ "-fPIC", "-fstrip", "-O", "ReleaseSafe", "--dep", "keel", "-Mroot=src/plugin.zig" });
-    compile.addArgs(&.{ "-fPIC", "-fstrip", "-O", "ReleaseSafe", "-I", "keel", "-Mkeel=keel/keel.zig", "-lc" });
+    compile.addArgs(&.{ "-fPIC", "-fstrip", "-O", "ReleaseSafe", "--dep", "c", "-Mkeel=keel/keel.zig" });
+    // keel.h as Zig sees it: newer compilers know no @cImport.
+    const header = b.addTranslateC(.{ .root_source_file = b.path("keel/keel.h"), .target = b.graph.host, .optimize = .ReleaseSafe });
+    compile.addArgs(&.{ "-fPIC", "-fstrip", "-O", "ReleaseSafe" });
+    compile.addPrefixedFileArg("-Mc=", header.getOutput());
+    compile.addArg("-lc");
     for ([_][]const u8{ "src/plugin.zig", "keel/keel.zig", "keel/keel.h", "exports.map" }) |file| compile.addFileInput(b.path(file));
     const library = compile.addPrefixedOutputFileArg("-femit-bin=", "lib@STEM@.so");
     b.getInstallStep().dependOn(&b.addInstallLibFile(library, "lib@STEM@.so").step);
