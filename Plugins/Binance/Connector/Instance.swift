@@ -175,7 +175,7 @@ public final class SpotInstance: BinanceInstance {}
 
 public final class FuturesInstance: BinanceInstance {
     override class var product: Product { .futures }
-    public override class var channels: Channels { [.quotes, .trades, .bars, .depth, .values, .urgentValues] }
+    public override class var channels: Channels { [.quotes, .trades, .bars, .depth, .values, .urgent] }
     public override class var orderFeatures: OrderFeatures { .all }
 }
 

@@ -70,8 +70,8 @@ public final class MarketData {
     }
 
     public func subscribe(_ instrument: UInt32, _ symbol: SymbolKey, _ wanted: Channels) {
-        if wanted.contains(.urgentValues) { derivatives.hurry(symbol, true) }
-        let channels = wanted.subtracting(.urgentValues)
+        if wanted.contains(.urgent) { derivatives.hurry(symbol, true) }
+        let channels = wanted.subtracting(.urgent)
         if channels.isEmpty { return }
         let feed = feeds[symbol] ?? SymbolFeed(symbol)
         feeds[symbol] = feed
@@ -85,7 +85,7 @@ public final class MarketData {
     }
 
     public func unsubscribe(_ instrument: UInt32, _ symbol: SymbolKey, _ channels: Channels) {
-        if channels.contains(.urgentValues) { derivatives.hurry(symbol, false) }
+        if channels.contains(.urgent) { derivatives.hurry(symbol, false) }
         guard let feed = feeds[symbol], let place = feed.listeners.firstIndex(where: { $0.instrument == instrument }) else { return }
         feed.listeners[place].channels.subtract(channels)
         if feed.listeners[place].channels.isEmpty { feed.listeners.remove(at: place) }

@@ -1,10 +1,5 @@
 import PluginKit
 
-extension Channels {
-    /// While it is subscribed: values as often as the venue allows, because they move.
-    public static let urgentValues = Channels(rawValue: 1 << 6)
-}
-
 /// The market data half of an instance, on the venue both halves share.
 public final class MarketFeed: MarketSide {
     private let venue: Venue
