@@ -21,7 +21,7 @@ extension Engine {
         if flat {
             let context = riskContext(book, side: KEEL_BUY, seen: .zero, excluding: .none, sizes: false)
             if let refusal = RiskGate.conditionProblem(in: context) { return blocked(book, refusal) }
-        } else if isLearning(book) {
+        } else if awaitsVenue(book) {
             return blocked(book, Refusal(.notSynced))
         }
         if refusesStale(book) { return blocked(book, Refusal(.staleMarket, .span, now - book.marketAt)) }
@@ -48,7 +48,7 @@ extension Engine {
 
     /// After a start or a reconnect the venue is about to say what happened meanwhile: a position that may have changed is decided on
     /// after that. A venue that does not answer is not waited for, and protective exits never wait.
-    private func isLearning(_ book: UnsafeMutablePointer<Book>) -> Bool {
+    private func awaitsVenue(_ book: UnsafeMutablePointer<Book>) -> Bool {
         let broker = brokers + book.pointee.broker
         return !broker.pointee.synced && broker.pointee.request != 0 && broker.pointee.attempts == 0
     }
